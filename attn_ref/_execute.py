@@ -1,0 +1,111 @@
+"""The three primitives of the tap table, made fast. No mathematics of sampling lives here.
+
+A tap table says, for each of M output rows, which K input rows it reads (``index``, of shape (M, K)) and with
+which weights (``weight``, likewise). It is a sparse matrix S with K entries a row, and all that the sampler and
+its derivatives need of it is
+
+======== ============================= ===========================================
+gather   Y = S X                       Y[m] = Σ_k weight[m, k] X[index[m, k]]
+scatter  X = Sᵀ Y                      X[r] = Σ_{m,k: index[m,k] = r} weight[m, k] Y[m]
+dot      D[m, k] = ⟨Y[m], X[index]⟩    the products from which every grid derivative follows
+======== ============================= ===========================================
+
+An entry that reads *nothing* (it lies outside the image) points at the row after the last, ``len(X) - 1`` here:
+X carries one extra row of zeros at its end. So every index is valid, whatever the image holds is never touched by
+an entry that does not use it, and a scatter into the extra row falls away.
+
+Two sets are given. On the CPU, SciPy's compressed sparse rows, whose loops are compiled and whose order of
+summation is fixed. And, for any array library that has ``take``, ``argsort`` and ``searchsorted``, sums of takes
+and a sorted segmented sum: the same result bit for bit run after run, without atomic additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["csr", "dot_by_takes", "dot_einsum", "gather_by_takes", "gather_csr", "scatter_by_sort", "scatter_csr"]
+
+Array = Any
+
+
+def csr(index: Array, weight: Array, columns: int) -> sparse.csr_array:
+    """Return the tap table as a SciPy sparse matrix of shape (M, columns), entries in the table's order."""
+    rows, taps = index.shape
+    starts = np.arange(0, rows * taps + 1, taps, dtype=index.dtype)
+    return sparse.csr_array((weight.reshape(-1), index.reshape(-1), starts), shape=(rows, columns))
+
+
+def gather_csr(index: Array, weight: Array, source: Array) -> Array:
+    """Y = S X on the CPU. index, weight (M, K), source (R, C) -> (M, C)."""
+    return csr(index, weight, len(source)) @ source
+
+
+def scatter_csr(index: Array, weight: Array, rows: Array, length: int) -> Array:
+    """X = Sᵀ Y on the CPU. index, weight (M, K), rows (M, C) -> (length, C)."""
+    return csr(index, weight, length).T @ rows
+
+
+def dot_einsum(index: Array, rows: Array, source: Array) -> Array:
+    """D = ⟨Y, X[index]⟩ on the CPU. index (M, K), rows (M, C), source (R, C) -> (M, K)."""
+    result = np.empty(index.shape, rows.dtype)
+    for k in range(index.shape[1]):  # over taps, never over points: 4 for bilinear, 64 for tricubic
+        np.einsum("mc,mc->m", rows, source.take(index[:, k], axis=0), out=result[:, k])
+    return result
+
+
+def gather_by_takes(xp: ModuleType) -> Callable[[Array, Array, Array], Array]:
+    """Y = S X as a weighted sum of takes, in the array library ``xp``."""
+
+    def gather(index: Array, weight: Array, source: Array) -> Array:
+        result = xp.zeros((index.shape[0], source.shape[1]), source.dtype)
+        for k in range(index.shape[1]):
+            result += weight[:, k, None] * xp.take(source, index[:, k], axis=0)
+        return result
+
+    return gather
+
+
+def scatter_by_sort(xp: ModuleType) -> Callable[[Array, Array, Array, int], Array]:
+    """X = Sᵀ Y by a stable sort and a segmented sum, in the array library ``xp``.
+
+    After sorting by target, the entries of one target stand together. In round d every entry adds the entry
+    2ᵈ places on, if that has the same target; after log₂ rounds the first entry of each segment holds the whole
+    sum. The tree of additions depends on the indices alone, so the bits are the same run after run.
+    """
+
+    def scatter(index: Array, weight: Array, rows: Array, length: int) -> Array:
+        points, taps = index.shape
+        entries = points * taps
+        if entries == 0:
+            return xp.zeros((length, rows.shape[1]), rows.dtype)
+        target = index.reshape(-1)
+        order = xp.argsort(target, kind="stable")
+        target = xp.take(target, order)
+        values = xp.take(weight.reshape(-1), order)[:, None] * xp.take(rows, order // taps, axis=0)
+        step = 1
+        while step < entries:
+            same = (target[:-step] == target[step:])[:, None]
+            added = xp.where(same, values[step:], 0)
+            values = xp.concatenate([values[:-step] + added, values[-step:]])
+            step *= 2
+        targets = xp.arange(length, dtype=target.dtype)
+        first = xp.minimum(xp.searchsorted(target, targets), entries - 1)
+        hit = (xp.take(target, first) == targets)[:, None]
+        return xp.where(hit, xp.take(values, first, axis=0), xp.zeros((), rows.dtype))
+
+    return scatter
+
+
+def dot_by_takes(xp: ModuleType) -> Callable[[Array, Array, Array], Array]:
+    """D = ⟨Y, X[index]⟩ by takes, in the array library ``xp``."""
+
+    def dot(index: Array, rows: Array, source: Array) -> Array:
+        taps = range(index.shape[1])
+        return xp.stack([(rows * xp.take(source, index[:, k], axis=0)).sum(axis=1) for k in taps], axis=1)
+
+    return dot

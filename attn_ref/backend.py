@@ -1,0 +1,201 @@
+"""Which array library is in hand.
+
+NumPy and CuPy mirror each other so closely that an operation can be written once. What an operation needs of
+them is collected in one small value, :class:`Backend`: the two modules that carry the same names on both sides
+(``xp`` is numpy or cupy, ``special`` is scipy.special or cupyx.scipy.special), and the few things that truly
+differ. :func:`of` finds the backend that owns the given arrays.
+
+CuPy is never imported until one of its arrays arrives: the table :data:`BACKENDS` is keyed by the name of the
+package that defines the array's class, and the value behind the name is a function that imports and builds.
+A further array library is one more entry in that table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from attn_ref import _execute
+
+__all__ = ["BACKENDS", "Array", "Backend", "of", "unusable_because"]
+
+Array = Any
+"""An array of any of the backends; its shape and dtype are stated where it is used."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One array library, as the operations see it.
+
+    Attributes
+    ----------
+    name : str
+        The name by which users know it, "numpy" or "cupy".
+    xp, special : module
+        The library itself and its special functions.
+    array_types : tuple of type
+        The classes whose instances are accepted, exactly: subclasses may mean something else by ``*``.
+    gather, scatter, dot : callable
+        The three primitives of the tap table (see :mod:`attn_ref._execute`).
+    quiet : callable
+        A context in which NaN and inf flow through arithmetic without warnings. They are data here.
+    to_host : callable
+        A copy of an array as a NumPy array.
+    synchronize : callable
+        Waits until everything asked for has been computed; for timers.
+    device_of : callable
+        Where an array lies; two arrays of one call must lie in the same place.
+    """
+
+    name: str
+    xp: ModuleType
+    special: ModuleType
+    array_types: tuple[type, ...]
+    gather: Callable[[Array, Array, Array], Array]
+    scatter: Callable[[Array, Array, Array, int], Array]
+    dot: Callable[[Array, Array, Array], Array]
+    quiet: Callable[[], AbstractContextManager[object]]
+    to_host: Callable[[Array], np.ndarray[Any, Any]]
+    synchronize: Callable[[], None]
+    device_of: Callable[[Array], object]
+
+
+@cache
+def _numpy() -> Backend:
+    import scipy.special
+
+    return Backend(
+        name="numpy",
+        xp=np,
+        special=scipy.special,
+        array_types=(np.ndarray, np.memmap),
+        gather=_execute.gather_csr,
+        scatter=_execute.scatter_csr,
+        dot=_execute.dot_einsum,
+        quiet=lambda: np.errstate(all="ignore"),
+        to_host=lambda array: np.array(array),
+        synchronize=lambda: None,
+        device_of=lambda _: "cpu",
+    )
+
+
+@cache
+def _cupy() -> Backend:
+    cupy = importlib.import_module("cupy")
+    return Backend(
+        name="cupy",
+        xp=cupy,
+        special=importlib.import_module("cupyx.scipy.special"),
+        array_types=(cupy.ndarray,),
+        # cupyx.scipy.sparse products are neither deterministic nor free of synchronisation.
+        gather=_execute.gather_by_takes(cupy),
+        scatter=_execute.scatter_by_sort(cupy),
+        dot=_execute.dot_by_takes(cupy),
+        quiet=nullcontext,  # a GPU raises no floating-point warnings
+        to_host=cupy.asnumpy,
+        synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
+        device_of=lambda array: f"cuda:{array.device.id}",
+    )
+
+
+BACKENDS: dict[str, Callable[[], Backend]] = {"numpy": _numpy, "cupy": _cupy}
+"""The package that defines the class of an array, and how to build the backend that serves it."""
+
+
+def _entry(array: object) -> Backend | None:
+    package = type(array).__module__.partition(".")[0]
+    if package not in BACKENDS:
+        return None
+    backend = BACKENDS[package]()
+    return backend if type(array) in backend.array_types else None
+
+
+def _convert_hint(value: object) -> str:
+    """How to make an array of something that is none."""
+    module = type(value).__module__
+    package = module.partition(".")[0]
+    if isinstance(value, np.ma.MaskedArray):
+        return "a mask is never dropped silently: pass .filled(value) with the value you mean"
+    if isinstance(value, np.matrix):
+        return "pass numpy.asarray(matrix)"
+    if package in ("scipy", "cupyx") and hasattr(value, "toarray"):
+        return "pass .toarray()"
+    if package == "torch":
+        return "pass .detach().cpu().numpy()"
+    return "pass numpy.asarray(value)"
+
+
+def of(**arrays: object) -> Backend:
+    """Return the backend that owns all of the given arrays.
+
+    Parameters
+    ----------
+    **arrays : array
+        The arrays of one call, by the names of their arguments; None stands for an absent one.
+
+    Returns
+    -------
+    Backend
+        The one backend of them all.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array of a known library (lists, scalars, masked arrays, matrices, sparse
+        matrices, tensors of other libraries), or if two arguments belong to two libraries or two devices.
+    """
+    found: tuple[str, Backend, object] | None = None
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        backend = _entry(array)
+        if backend is None:
+            kind = f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")
+            raise TypeError(
+                f"{name} must be an array of one of the libraries {', '.join(sorted(BACKENDS))}, got {kind}: "
+                f"{_convert_hint(array)}"
+            )
+        device = backend.device_of(array)
+        if found is None:
+            found = (name, backend, device)
+        elif found[1] is not backend:
+            raise TypeError(
+                f"{found[0]} is a {found[1].name} array and {name} is a {backend.name} array: all arrays of a call "
+                f"belong to one library; convert one of them (cupy.asarray(array), cupy.asnumpy(array))"
+            )
+        elif found[2] != device:
+            raise TypeError(
+                f"{found[0]} lies on {found[2]} and {name} on {device}: all arrays of a call lie on one device; "
+                "copy one of them"
+            )
+    if found is None:
+        raise TypeError("no array was given")
+    return found[1]
+
+
+def unusable_because(name: str) -> str | None:
+    """Say why a backend cannot be used on this machine.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`BACKENDS`.
+
+    Returns
+    -------
+    str or None
+        None if an array could be made and computed with; else the reason, in one line.
+    """
+    try:
+        backend = BACKENDS[name]()
+        backend.to_host(backend.xp.arange(3) + 1)
+    except Exception as error:  # whatever a library or a driver may raise is an answer here
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return None

@@ -1,0 +1,415 @@
+"""Affine grids, and the inverse of an affine map.
+
+A spatial transformer [1]_ predicts a matrix theta per sample, of shape (2, 3), or (3, 4) in 3-D. It maps *output*
+coordinates to *input* coordinates: the output pixel whose centre has normalised coordinates b = (x, y) reads the input
+at
+
+    grid[n, i, j] = theta[n] · (x_j, y_i, 1)
+
+with x first. (x_j, y_i, 1) is the *base grid*, fixed by the output's size and by ``align_corners``. With rows
+B (P, d+1) of the base grid,
+
+    grid = B thetaᵀ
+
+is linear in theta, so the derivatives are short:
+
+    jvp              ġrid   = B theṫaᵀ
+    backward         dtheta = dgridᵀ B
+    double backward  the cotangent of dgrid, given V of dtheta, is  B Vᵀ
+
+The inverse of theta = [Θ | t], which a de-transformer [2]_ applies, is [Θ⁻¹ | −Θ⁻¹ t]. Written with homogeneous
+coordinates M = [[Θ, t], [0, 1]] it is J = M⁻¹, and from d(M J) = 0
+
+    jvp              J̇  = −J Ṁ J
+    backward         dM = −Jᵀ G Jᵀ                             for a cotangent G of J
+    double backward  with V the cotangent of dM, L = ⟨V, −Jᵀ G Jᵀ⟩ has the cotangents
+                     of G:  −J V J
+                     of M:  Jᵀ (G Jᵀ Vᵀ + Vᵀ Jᵀ G) Jᵀ
+
+all with the last row, which is constant, left out. Block by block, with the inverse [A | a] and its cotangent
+[dA | da], the backward is dΘ = −Aᵀ (dA − da tᵀ) Aᵀ and dt = −Aᵀ da.
+
+.. [1] M. Jaderberg et al., "Spatial Transformer Networks", NeurIPS 2015, equation (1).
+.. [2] H.-S. Fang et al., "RMPE: Regional Multi-person Pose Estimation", ICCV 2017, equations (2) to (4).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from types import ModuleType
+from typing import NamedTuple
+
+from attn_ref import validation
+from attn_ref.backend import Array, Backend
+from attn_ref.ops.coordinates import pixel_centres
+from attn_ref.validation import Numbers
+
+__all__ = [
+    "AffineInverseSecondCotangents",
+    "affine_grid",
+    "affine_grid_backward",
+    "affine_grid_double_backward",
+    "affine_grid_jvp",
+    "affine_inverse",
+    "affine_inverse_backward",
+    "affine_inverse_double_backward",
+    "affine_inverse_jvp",
+]
+
+
+class AffineInverseSecondCotangents(NamedTuple):
+    """Cotangents of the inputs of :func:`affine_inverse_backward`."""
+
+    grad_inverse: Array
+    theta: Array
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# affine_grid
+
+
+def affine_grid(theta: Array, size: tuple[int, ...], *, align_corners: bool) -> Array:
+    """Make the sampling grid of an affine map.
+
+    Parameters
+    ----------
+    theta : array, shape (N, 2, 3) or (N, 3, 4)
+        Maps output coordinates (x, y, 1) or (x, y, z, 1) to input coordinates, both normalised. Row 0 gives x.
+        float64, float32 or float16.
+    size : tuple of int
+        Size of the output to sample, (N, C, H, W) or (N, C, D, H, W); C plays no part.
+    align_corners : bool
+        Whether -1 and 1 are the centres of the corner pixels or the outer edges of the image. Give the same to
+        :func:`attn_ref.grid_sample`.
+
+    Returns
+    -------
+    array, shape (N, H, W, 2) or (N, D, H, W, 3)
+        Input coordinates of each output pixel, (x, y) or (x, y, z).
+
+    Raises
+    ------
+    TypeError
+        If theta is no array of a known library and dtype, size holds anything but integers, or align_corners is not a
+        bool.
+    ValueError
+        If the shape of theta and size do not fit, or no machine could hold the grid.
+    MemoryError
+        If this machine refuses to.
+
+    Notes
+    -----
+    grid[n, i, j] = theta[n] · (x_j, y_i, 1). The identity gives each pixel its own centre. An axis of one pixel with
+    ``align_corners=True`` has its centre at 0. NaN or inf in theta is data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> identity = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    >>> affine_grid(identity, (1, 1, 1, 3), align_corners=False)[0, 0, :, 0]
+    array([-0.66666667,  0.        ,  0.66666667])
+    """
+    return _grid("theta", theta, size, align_corners)
+
+
+def affine_grid_backward(grad_grid: Array, size: tuple[int, ...], *, align_corners: bool) -> Array:
+    """Pull a cotangent of the grid back to theta.
+
+    Parameters
+    ----------
+    grad_grid : array, shape (N, H, W, 2) or (N, D, H, W, 3)
+        Cotangent of the grid.
+    size, align_corners
+        As in :func:`affine_grid`.
+
+    Returns
+    -------
+    array, shape (N, 2, 3) or (N, 3, 4)
+        dtheta = dgridᵀ B. Zeros if the grid has no points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`affine_grid`.
+    """
+    sizes, align_corners = _check_size(size, align_corners)
+    call = validation.numbers(grad_grid=grad_grid)
+    space = sizes[2:]
+    validation.shape("grad_grid", grad_grid, (sizes[0], *space, len(space)), f"the shape of the grid of size {sizes}")
+    (dg,) = call.arrays
+    base = _base_grid(call, space, align_corners)  # (P, d+1)
+    dg = dg.reshape(sizes[0], prod(space), len(space))  # (N, P, d)
+    with call.backend.quiet():
+        return call.finish(call.backend.xp.matmul(dg.swapaxes(1, 2), base))
+
+
+def affine_grid_jvp(theta_tangent: Array, size: tuple[int, ...], *, align_corners: bool) -> Array:
+    """Push a tangent of theta forward to the grid.
+
+    Parameters
+    ----------
+    theta_tangent : array, shape (N, 2, 3) or (N, 3, 4)
+        Direction in theta.
+    size, align_corners
+        As in :func:`affine_grid`.
+
+    Returns
+    -------
+    array, shape of the grid
+        The grid is linear in theta, so this is the grid of the tangent.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As in :func:`affine_grid`.
+    """
+    return _grid("theta_tangent", theta_tangent, size, align_corners)
+
+
+def affine_grid_double_backward(grad_grad_theta: Array, size: tuple[int, ...], *, align_corners: bool) -> Array:
+    """Pull a cotangent of :func:`affine_grid_backward`'s result back to ``grad_grid``.
+
+    Parameters
+    ----------
+    grad_grad_theta : array, shape (N, 2, 3) or (N, 3, 4)
+        Cotangent of dtheta.
+    size, align_corners
+        As in :func:`affine_grid`.
+
+    Returns
+    -------
+    array, shape of the grid
+        B Vᵀ, the grid of grad_grad_theta.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As in :func:`affine_grid`.
+    """
+    return _grid("grad_grad_theta", grad_grad_theta, size, align_corners)
+
+
+def _grid(name: str, theta: Array, size: tuple[int, ...], align_corners: bool) -> Array:
+    """B thetaᵀ, for a theta or a tangent or cotangent of one."""
+    sizes, align_corners = _check_size(size, align_corners)
+    call = validation.numbers(**{name: theta})
+    space = sizes[2:]
+    d = len(space)
+    if theta.ndim != 3 or theta.shape[1:] != (d, d + 1):
+        raise ValueError(f"{name} has shape {theta.shape}: expected (N, {d}, {d + 1}), for size {sizes} is {d}-D")
+    if theta.shape[0] != sizes[0]:
+        raise ValueError(f"{name} has batch size {theta.shape[0]} but size starts with {sizes[0]}: they must agree")
+    wanted = (sizes[0], *space, d)
+    validation.allocatable("size", wanted, call.dtype, call.backend)
+    (theta,) = call.arrays
+    base = _base_grid(call, space, align_corners)  # (P, d+1)
+    with call.backend.quiet():
+        grid = call.backend.xp.matmul(base, theta.swapaxes(1, 2))  # (N, P, d)
+        return call.finish(grid.reshape(wanted))
+
+
+def _check_size(size: object, align_corners: object) -> tuple[tuple[int, ...], bool]:
+    sizes = validation.sizes("size", size, ("NCHW", "NCDHW"))
+    return sizes, validation.flag("align_corners", align_corners)
+
+
+def _base_grid(call: Numbers, space: tuple[int, ...], align_corners: bool) -> Array:
+    """Rows (x, y, 1) or (x, y, z, 1) of the centres of all output pixels, x running fastest. (P, d+1)."""
+    backend = call.backend
+    working = next(array.dtype for array in call.arrays)
+    axes = [backend.xp.asarray(pixel_centres(s, align_corners).astype(working)) for s in space]
+    mesh = backend.xp.meshgrid(*axes, indexing="ij")
+    ones = backend.xp.ones(space, working)
+    return backend.xp.stack([*reversed(mesh), ones], axis=-1).reshape(prod(space), len(space) + 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# affine_inverse
+
+
+def affine_inverse(theta: Array) -> Array:
+    """Invert affine maps.
+
+    Parameters
+    ----------
+    theta : array, shape (N, 2, 3) or (N, 3, 4)
+        The maps [Θ | t]. float64, float32 or float16.
+
+    Returns
+    -------
+    array, shape of theta
+        [Θ⁻¹ | −Θ⁻¹ t]: composing it with theta, in either order, is the identity.
+
+    Raises
+    ------
+    TypeError
+        If theta is no array of a known library and dtype.
+    ValueError
+        If theta has another shape, or if one of the maps is singular, which means here that the determinant of Θ, of
+        the size of one rounding error of its terms or below, has no correct digit. The message names the batch
+        element and the determinant.
+
+    Notes
+    -----
+    By cofactors, after scaling each Θ by a power of two so that nothing overflows on the way. NaN or inf in theta is
+    data: it gives NaN or 0 as the arithmetic does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> affine_inverse(np.array([[[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]]]))
+    array([[[ 0.5 ,  0.  , -0.5 ],
+            [ 0.  ,  0.25,  0.  ]]])
+    """
+    call = _check_theta(theta=theta)
+    with call.backend.quiet():
+        return call.finish(_inverse(call.backend, call.arrays[0])[:, :-1])
+
+
+def affine_inverse_backward(grad_inverse: Array, theta: Array) -> Array:
+    """Pull a cotangent of the inverse back to theta.
+
+    Parameters
+    ----------
+    grad_inverse : array, shape (N, 2, 3) or (N, 3, 4)
+        Cotangent of the inverse.
+    theta : array, shape of grad_inverse
+        As in :func:`affine_inverse`.
+
+    Returns
+    -------
+    array, shape of theta
+        −Jᵀ G Jᵀ without its last row, J being the inverse.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`affine_inverse`.
+    """
+    call = _check_theta(theta=theta, grad_inverse=grad_inverse)
+    with call.backend.quiet():
+        Jt = _inverse(call.backend, call.arrays[0]).swapaxes(1, 2)
+        G = _homogeneous(call.backend, call.arrays[1], last=0)
+        return call.finish(-(Jt @ G @ Jt)[:, :-1])
+
+
+def affine_inverse_jvp(theta: Array, theta_tangent: Array) -> Array:
+    """Push a tangent of theta forward to the inverse.
+
+    Parameters
+    ----------
+    theta, theta_tangent : array, shape (N, 2, 3) or (N, 3, 4)
+        The maps and the direction.
+
+    Returns
+    -------
+    array, shape of theta
+        −J Ṁ J without its last row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`affine_inverse`.
+    """
+    call = _check_theta(theta=theta, theta_tangent=theta_tangent)
+    with call.backend.quiet():
+        J = _inverse(call.backend, call.arrays[0])
+        M_dot = _homogeneous(call.backend, call.arrays[1], last=0)
+        return call.finish(-(J @ M_dot @ J)[:, :-1])
+
+
+def affine_inverse_double_backward(
+    grad_grad_theta: Array, grad_inverse: Array, theta: Array
+) -> AffineInverseSecondCotangents:
+    """Pull a cotangent of :func:`affine_inverse_backward`'s result back to its inputs.
+
+    Parameters
+    ----------
+    grad_grad_theta : array, shape (N, 2, 3) or (N, 3, 4)
+        Cotangent of dtheta.
+    grad_inverse, theta : array, the same shape
+        As in :func:`affine_inverse_backward`.
+
+    Returns
+    -------
+    AffineInverseSecondCotangents
+        ``grad_inverse``, −J V J, and ``theta``, Jᵀ (G Jᵀ Vᵀ + Vᵀ Jᵀ G) Jᵀ, both without the last row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`affine_inverse`.
+    """
+    call = _check_theta(theta=theta, grad_inverse=grad_inverse, grad_grad_theta=grad_grad_theta)
+    with call.backend.quiet():
+        J = _inverse(call.backend, call.arrays[0])
+        G = _homogeneous(call.backend, call.arrays[1], last=0)
+        V = _homogeneous(call.backend, call.arrays[2], last=0)
+        Jt, Vt = J.swapaxes(1, 2), V.swapaxes(1, 2)
+        of_G = -(J @ V @ J)[:, :-1]
+        of_M = (Jt @ (G @ Jt @ Vt + Vt @ Jt @ G) @ Jt)[:, :-1]
+        return AffineInverseSecondCotangents(call.finish(of_G), call.finish(of_M))
+
+
+def _check_theta(**arrays: Array) -> Numbers:
+    call = validation.numbers(**arrays)
+    theta = arrays["theta"]
+    if theta.ndim != 3 or theta.shape[1:] not in ((2, 3), (3, 4)):
+        raise ValueError(f"theta has shape {theta.shape}: expected (N, 2, 3) or (N, 3, 4)")
+    for name, array in arrays.items():
+        validation.shape(name, array, theta.shape, "the shape of theta")
+    return call
+
+
+def _homogeneous(backend: Backend, theta: Array, *, last: int) -> Array:
+    """Append the row (0, …, 0, last), last being 1 for a map, 0 for a tangent or cotangent. -> (N, d+1, d+1)."""
+    n, d, _ = theta.shape
+    row = backend.xp.zeros((n, 1, d + 1), theta.dtype)
+    row[:, :, -1] = last
+    return backend.xp.concatenate([theta, row], axis=1)
+
+
+def _inverse(backend: Backend, theta: Array) -> Array:
+    """J = M⁻¹ in homogeneous coordinates, (N, d, d+1) -> (N, d+1, d+1); ValueError where Θ is singular."""
+    xp = backend.xp
+    d = theta.shape[1]
+    linear, shift = theta[:, :, :d], theta[:, :, d:]
+    # Powers of two make the largest entry of each row, then of each column, about 1: Θ = 2ʳ unit 2ᶜ, exactly.
+    r = _exponents(xp, linear, axis=2)  # (N, d, 1)
+    unit = xp.ldexp(linear, -r)
+    c = _exponents(xp, unit, axis=1)  # (N, 1, d)
+    unit = xp.ldexp(unit, -c)
+    cofactors, terms = _cofactors(xp, unit)
+    determinant = (unit[:, 0] * cofactors[:, 0]).sum(axis=1)  # (N,)
+    rounding = d * float(xp.finfo(theta.dtype).eps) * terms
+    singular = xp.abs(determinant) <= rounding  # false where a NaN is in it
+    if bool(singular.any()):
+        n = int(xp.argmax(singular))
+        value = float(xp.ldexp(determinant, r.sum(axis=(1, 2)) + c.sum(axis=(1, 2)))[n])
+        raise ValueError(
+            f"theta is singular in batch element {n}: its determinant is {value:.6g}, within rounding error of 0, so "
+            "it has no inverse; keep its rows independent and its scale away from 0"
+        )
+    inverse = cofactors.swapaxes(1, 2) / determinant[:, None, None]
+    inverse = xp.ldexp(xp.ldexp(inverse, -c.swapaxes(1, 2)), -r.swapaxes(1, 2))
+    return _homogeneous(backend, xp.concatenate([inverse, -(inverse @ shift)], axis=2), last=1)
+
+
+def _exponents(xp: ModuleType, A: Array, axis: int) -> Array:
+    """Exponent of the largest magnitude along an axis; of 1 where that is 0, inf or NaN."""
+    largest = xp.abs(A).max(axis=axis, keepdims=True)
+    _, exponent = xp.frexp(xp.where(xp.isfinite(largest) & (largest > 0), largest, xp.ones_like(largest)))
+    return exponent
+
+
+def _cofactors(xp: ModuleType, A: Array) -> tuple[Array, Array]:
+    """Cofactors of A (N, d, d), and the sum of the magnitudes of all products in its determinant (N,)."""
+    if A.shape[1] == 2:
+        cofactors = xp.stack([A[:, 1, 1], -A[:, 1, 0], -A[:, 0, 1], A[:, 0, 0]], axis=1).reshape(A.shape)
+        return cofactors, (xp.abs(A[:, 0]) * xp.abs(cofactors[:, 0])).sum(axis=1)
+    # Rows and columns taken cyclically, the sign of a 3×3 cofactor is always +.
+    one, two = xp.asarray([1, 2, 0]), xp.asarray([2, 0, 1])
+    next_rows, after_rows = A[:, one], A[:, two]
+    left = next_rows[:, :, one] * after_rows[:, :, two]
+    right = next_rows[:, :, two] * after_rows[:, :, one]
+    return left - right, (xp.abs(A[:, 0]) * (xp.abs(left[:, 0]) + xp.abs(right[:, 0]))).sum(axis=1)

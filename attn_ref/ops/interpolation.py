@@ -1,0 +1,107 @@
+"""Interpolation along one axis: how much each neighbour of a point counts.
+
+A point lies at p = i + t, where i is an integer and 0 ≤ t < 1. The value there is a weighted sum of a few
+pixels, the *taps* at i + first, i + first + 1, …, and each weight is a polynomial in t. So a mode is a small
+table of coefficients, and its derivatives are the table differentiated:
+
+* nearest: one tap, weight 1 (i is the pixel nearest to p, and t plays no part);
+* linear: taps 0, 1 with weights 1 − t, t;
+* cubic: taps −1, 0, 1, 2 with Keys' convolution kernel [1]_ at the distances 1+t, t, 1−t, 2−t:
+
+      W(d) = (A+2) d³ − (A+3) d² + 1          for d ≤ 1
+           = A d³ − 5A d² + 8A d − 4A         for 1 < d ≤ 2,      A = −3/4
+
+  written out in powers of t. A = −3/4 is what PyTorch, ONNX and OpenCV use; Keys' own choice was −1/2.
+
+The weights of a mode sum to 1, so those of each derivative sum to 0. At t = 0 the polynomials are those of the
+cell to the right: every derivative here is the right-hand one.
+
+.. [1] R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics,
+   Speech, and Signal Processing 29 (1981), equation (4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+from attn_ref.backend import Array
+
+__all__ = ["MODES", "Interpolation"]
+
+_A = -0.75
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """One mode, as a table.
+
+    Attributes
+    ----------
+    first : int
+        Offset of the first tap from the integer part of the coordinate.
+    coefficients : tuple of tuple of float
+        A row a tap: the weight's coefficients of 1, t, t², t³.
+    pads_taps : bool
+        Whether padding acts on each tap's index (cubic) or on the coordinate itself (linear, nearest).
+    rounds : bool
+        Whether the integer part is the nearest integer, ties to even, instead of the floor.
+    """
+
+    first: int
+    coefficients: tuple[tuple[float, ...], ...]
+    pads_taps: bool = False
+    rounds: bool = False
+
+    def is_flat(self, order: int) -> bool:
+        """Whether the derivative of this order is zero everywhere."""
+        return order >= len(self.coefficients[0])
+
+    def weights(self, xp: ModuleType, t: Array, order: int) -> Array:
+        """Evaluate the taps' weights, or a derivative of them with respect to t.
+
+        Parameters
+        ----------
+        xp : module
+            The array library.
+        t : array, shape (M,)
+            Fractional parts, in pixels.
+        order : int
+            0 for the weights, 1 and 2 for their derivatives.
+
+        Returns
+        -------
+        array, shape (M, taps)
+            Horner's scheme over the (differentiated) coefficients; NaN where t is NaN.
+        """
+        columns = []
+        for row in self.coefficients:
+            value = xp.zeros_like(t) * t  # NaN stays NaN, also where no power of t follows
+            for c in reversed(_differentiated(row, order)):
+                value = value * t + c
+            columns.append(value)
+        return xp.stack(columns, axis=1)
+
+
+def _differentiated(coefficients: tuple[float, ...], order: int) -> tuple[float, ...]:
+    """Coefficients of the order-th derivative of a polynomial."""
+    for _ in range(order):
+        coefficients = tuple(power * c for power, c in enumerate(coefficients))[1:]
+    return coefficients
+
+
+MODES: dict[str, Interpolation] = {
+    "bilinear": Interpolation(0, ((1.0, -1.0), (0.0, 1.0))),
+    "nearest": Interpolation(0, ((1.0,),), rounds=True),
+    "bicubic": Interpolation(
+        -1,
+        (
+            (0.0, _A, -2 * _A, _A),
+            (1.0, 0.0, -(_A + 3), _A + 2),
+            (0.0, -_A, 2 * _A + 3, -(_A + 2)),
+            (0.0, 0.0, _A, -_A),
+        ),
+        pads_taps=True,
+    ),
+}
+"""The modes of grid_sample by name; in 3-D the same names mean trilinear, nearest and tricubic."""

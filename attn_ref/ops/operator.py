@@ -1,0 +1,241 @@
+"""The sampler as an object: one grid, made once into a sparse matrix, then applied to many images."""
+
+from __future__ import annotations
+
+from math import prod
+
+from scipy import sparse
+
+from attn_ref import _execute, validation
+from attn_ref.backend import Array
+from attn_ref.ops.boundary import PADDINGS
+from attn_ref.ops.interpolation import MODES
+from attn_ref.ops.taps import TapTable, image_of_rows, rows_of_image
+from attn_ref.validation import Numbers
+
+__all__ = ["SamplingOperator", "sampling_operator"]
+
+
+class SamplingOperator:
+    """The linear operator S of a grid: ``apply`` is Y = S X, ``transpose`` is X = Sᵀ Y.
+
+    Made by :func:`sampling_operator`. The geometry (which pixels, which weights) is computed once, when it is made;
+    the object keeps nothing else and never changes, so it may be shared between threads.
+
+    Attributes
+    ----------
+    input_size, output_size : tuple of int
+        Spatial sizes of the images it reads and writes, (H, W) or (D, H, W).
+    batch : int
+        Number of samples N, each with its own points.
+    shape : tuple of int
+        Shape of the matrix: (N · output pixels, N · input pixels).
+    dtype : numpy.dtype
+        Dtype of the grid, and of the images it takes.
+
+    Examples
+    --------
+    Reading halfway between two pixels, and what that does to a cotangent:
+
+    >>> import numpy as np
+    >>> S = sampling_operator(np.array([[[[0.0, 0.0]]]]), (1, 2), align_corners=True)
+    >>> S.matrix.toarray()
+    array([[0.5, 0.5]])
+    >>> S.transpose(np.array([[[[8.0]]]]))
+    array([[[[4., 4.]]]])
+    """
+
+    def __init__(self, call: Numbers, table: TapTable, output_size: tuple[int, ...]) -> None:
+        self._call = call
+        self._table = table
+        self.input_size = table.space
+        self.output_size = output_size
+        self.batch = table.batch
+        self.shape = (self.batch * prod(output_size), table.pixels)
+        self.dtype = call.dtype
+
+    def __repr__(self) -> str:
+        return (
+            f"SamplingOperator({self.shape[0]} points of {self.batch} × {self.output_size}, "
+            f"{self._table.index.shape[1]} taps each, of images {self.input_size}, {self.dtype}, "
+            f"{self._call.backend.name})"
+        )
+
+    @property
+    def matrix(self) -> sparse.csr_array:
+        """S as a SciPy CSR matrix on the host, in the precision that is computed with.
+
+        Shape ``shape``: row n·P + p is point p of sample n, column n·R + r is pixel r of sample n, both counted along
+        the last axis first. Taps outside the image have no entry, taps that fall on one pixel are added up. A tap of
+        weight 0 inside the image is an entry; ``matrix.eliminate_zeros()`` removes those. The rows of points with a
+        NaN coordinate are empty.
+        """
+        return self.derivative_matrix()
+
+    def derivative_matrix(self, *axes: int) -> sparse.csr_array:
+        """Return S differentiated with respect to grid coordinates, as a SciPy CSR matrix on the host.
+
+        Parameters
+        ----------
+        *axes : int
+            None for S, one for S_a = ∂S/∂g_a, two for the second derivative; 0 is x, 1 is y, 2 is z.
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape ``shape``
+            Per unit of normalised coordinate.
+
+        Raises
+        ------
+        ValueError
+            If an axis does not exist or more than two are given.
+        """
+        known = self._table.axes
+        if len(axes) > 2 or any(a not in known for a in axes):
+            raise ValueError(f"axes must be at most two of {tuple(known)}, got {axes!r}")
+        to_host = self._call.backend.to_host
+        with self._call.backend.quiet():
+            weight = to_host(self._table.hold(axes, self._table.weight(*axes)))
+        full = _execute.csr(to_host(self._table.index), weight, self._table.pixels + 1)
+        matrix = full[:, :-1]
+        matrix.sum_duplicates()
+        return matrix
+
+    def apply(self, input: Array, *, channels_last: bool = False) -> Array:
+        """Sample an image: the same as :func:`attn_ref.grid_sample` on this operator's grid.
+
+        Parameters
+        ----------
+        input : array, shape (N, C, *input_size), or (N, *input_size, C) with ``channels_last``
+            The image.
+        channels_last : bool
+            Where the channels are.
+
+        Returns
+        -------
+        array, shape (N, C, *output_size), or (N, *output_size, C)
+            The samples.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the image does not fit the operator's library, dtype or sizes.
+        """
+        X = self._rows("input", input, self.input_size, channels_last, with_nothing=True)
+        with self._call.backend.quiet():
+            return self._image(self._table.apply(X), self.output_size, channels_last)
+
+    def transpose(self, grad_output: Array, *, channels_last: bool = False) -> Array:
+        """Spread a cotangent of the output over the image: ``input`` of :func:`attn_ref.grid_sample_backward`.
+
+        Parameters
+        ----------
+        grad_output : array, shape (N, C, *output_size), or (N, *output_size, C) with ``channels_last``
+            Cotangent of the output.
+        channels_last : bool
+            Where the channels are.
+
+        Returns
+        -------
+        array, shape (N, C, *input_size), or (N, *input_size, C)
+            Sᵀ dY.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the cotangent does not fit the operator's library, dtype or sizes.
+        """
+        dY = self._rows("grad_output", grad_output, self.output_size, channels_last, with_nothing=False)
+        with self._call.backend.quiet():
+            return self._image(self._table.transpose(dY), self.input_size, channels_last)
+
+    def grid_gradient(self, grad_output: Array, input: Array, *, channels_last: bool = False) -> Array:
+        """Pull a cotangent of the output back to the grid: ``grid`` of :func:`attn_ref.grid_sample_backward`.
+
+        Parameters
+        ----------
+        grad_output, input : array
+            As in ``transpose`` and ``apply``.
+        channels_last : bool
+            Where the channels of both are.
+
+        Returns
+        -------
+        array, shape (N, *output_size, d)
+            Σ_c dY ∘ (S_a X), per unit of normalised coordinate.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit the operator, or they do not fit each other.
+        """
+        X = self._rows("input", input, self.input_size, channels_last, with_nothing=True)
+        dY = self._rows("grad_output", grad_output, self.output_size, channels_last, with_nothing=False)
+        if X.shape[1] != dY.shape[1]:
+            raise ValueError(f"grad_output has {dY.shape[1]} channels but input has {X.shape[1]}: they must agree")
+        with self._call.backend.quiet():
+            D = self._table.dot(dY, X)
+            gradient = self._call.backend.xp.stack([self._table.weigh(D, a) for a in self._table.axes], axis=-1)
+        return self._call.finish(gradient.reshape(self.batch, *self.output_size, len(self.input_size)))
+
+    def _rows(
+        self, name: str, image: Array, space: tuple[int, ...], channels_last: bool, *, with_nothing: bool
+    ) -> Array:
+        channels_last = validation.flag("channels_last", channels_last)
+        call = validation.numbers(**{name: image})
+        if call.backend is not self._call.backend:
+            raise TypeError(
+                f"{name} is a {call.backend.name} array but the grid of this operator is a "
+                f"{self._call.backend.name} array: convert one of them"
+            )
+        if call.dtype != self.dtype:
+            raise TypeError(f"{name} has dtype {call.dtype} but the grid of this operator has {self.dtype}; convert it")
+        channels = image.shape[-1 if channels_last else 1] if image.ndim > 1 else 0
+        wanted = (self.batch, *space, channels) if channels_last else (self.batch, channels, *space)
+        validation.shape(name, image, wanted, "for this operator")
+        return rows_of_image(call.backend, call.arrays[0], channels_last, with_nothing=with_nothing)
+
+    def _image(self, rows: Array, space: tuple[int, ...], channels_last: bool) -> Array:
+        return self._call.finish(image_of_rows(self._call.backend, rows, self.batch, space, channels_last))
+
+
+def sampling_operator(
+    grid: Array,
+    input_size: tuple[int, ...],
+    *,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool,
+) -> SamplingOperator:
+    """Make the sampler of a grid, to look at it or to use it for many images.
+
+    Parameters
+    ----------
+    grid : array, shape (N, H_out, W_out, 2) or (N, D_out, H_out, W_out, 3)
+        Sample points in normalised coordinates, x first.
+    input_size : tuple of int
+        Spatial size of the images, (H, W) or (D, H, W), each at least 1.
+    mode, padding_mode, align_corners
+        As in :func:`attn_ref.grid_sample`.
+
+    Returns
+    -------
+    SamplingOperator
+        The sparse linear operator from images to samples.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.grid_sample`; a bad ``input_size`` is named.
+    """
+    space = validation.sizes("input_size", input_size, ("HW", "DHW"), least=1)
+    call = validation.numbers(grid=grid)
+    mode = validation.choice("mode", mode, MODES)
+    padding_mode = validation.choice("padding_mode", padding_mode, PADDINGS)
+    align_corners = validation.flag("align_corners", align_corners)
+    batch = grid.shape[0] if grid.ndim else 0
+    validation.image_and_grid((batch, 0, *space), grid.shape, channels_last=False)
+    with call.backend.quiet():
+        table = TapTable(call.backend, call.arrays[0], space, mode, padding_mode, align_corners)
+        table.index  # noqa: B018  computed now, so that the object never changes
+    return SamplingOperator(call, table, tuple(grid.shape[1:-1]))

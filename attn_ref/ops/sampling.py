@@ -1,0 +1,374 @@
+"""Grid sampling: read an image at arbitrary points, and every derivative of doing so.
+
+The sampler of spatial transformer networks [1]_. The output at a point is the interpolated image there,
+
+    y[n, :, i, j] = Σ_k w_k(grid[n, i, j]) · x[n, :, tap_k(grid[n, i, j])]
+
+with K taps a point: 1 for nearest, 4 for bilinear, 16 for bicubic; 8 and 64 for trilinear and tricubic.
+
+The idea
+--------
+For a given grid this is *linear* in the image. Write the image as rows X, a pixel a row with its C channels, and the
+output as rows Y, a sample point a row. Then
+
+    Y = S(g) X
+
+where S is a sparse matrix with K entries a row: the weights. Every derivative of the sampler is S itself, its
+transpose, or S with one or two of its weights' factors differentiated. With S_a = ∂S/∂g_a, a = x, y(, z), and
+S_ab = ∂²S/∂g_a∂g_b:
+
+The derivation
+--------------
+*jvp*. Differentiate Y = S(g) X by the product rule, in direction (Ẋ, ġ). A row of S depends on its own point only, so
+ġ_a multiplies rows:
+
+    Ẏ = S Ẋ + Σ_a ġ_a ∘ (S_a X)                                                   (1)
+
+*backward*. A scalar loss changes by ⟨dY, Ẏ⟩. Insert (1) and collect what multiplies Ẋ and each ġ_a:
+
+    ⟨dY, S Ẋ⟩ = ⟨Sᵀ dY, Ẋ⟩              so    dX   = Sᵀ dY                          (2)
+    ⟨dY, ġ_a ∘ (S_a X)⟩                 so    dg_a = Σ_c dY ∘ (S_a X)               (3)
+
+*double backward*. Let U and v be the cotangents of dX and dg. The scalar to differentiate is
+
+    L = ⟨U, Sᵀ dY⟩ + Σ_a ⟨v_a, Σ_c dY ∘ (S_a X)⟩ = ⟨dY, S U + Σ_a v_a ∘ (S_a X)⟩
+
+It is linear in dY and in X, and depends on g through S and S_a:
+
+    dY :  S U + Σ_a v_a ∘ (S_a X)                                                  (4)
+    X  :  Σ_a S_aᵀ (v_a ∘ dY)                                                      (5)
+    g_a:  Σ_c dY ∘ (S_a U) + Σ_b v_b ∘ Σ_c dY ∘ (S_ab X)                           (6)
+
+Note that (4) is (1) in the direction (U, v): the backward of a backward is a forward derivative.
+
+How S is made from a grid is in :mod:`attn_ref.ops.taps`. Two of its methods need a word: ``S.apply(X, a)`` is S_a X,
+and ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its
+point reads are formed once and then serve every derivative.
+
+.. [1] M. Jaderberg, K. Simonyan, A. Zisserman, K. Kavukcuoglu, "Spatial Transformer Networks", NeurIPS 2015,
+   equations (3) to (8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from attn_ref import validation
+from attn_ref.backend import Array
+from attn_ref.ops.boundary import PADDINGS
+from attn_ref.ops.interpolation import MODES
+from attn_ref.ops.taps import TapTable, image_of_rows, rows_of_image
+from attn_ref.validation import Numbers
+
+__all__ = [
+    "GridSampleCotangents",
+    "GridSampleSecondCotangents",
+    "grid_sample",
+    "grid_sample_backward",
+    "grid_sample_double_backward",
+    "grid_sample_jvp",
+]
+
+
+class GridSampleCotangents(NamedTuple):
+    """Cotangents of the inputs of :func:`grid_sample`, each with its input's shape and dtype."""
+
+    input: Array
+    grid: Array
+
+
+class GridSampleSecondCotangents(NamedTuple):
+    """Cotangents of the inputs of :func:`grid_sample_backward`, each with its input's shape and dtype."""
+
+    grad_output: Array
+    input: Array
+    grid: Array
+
+
+def grid_sample(
+    input: Array,
+    grid: Array,
+    *,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool,
+    channels_last: bool = False,
+) -> Array:
+    """Sample an image at the points of a grid.
+
+    Parameters
+    ----------
+    input : array, shape (N, C, H, W) or (N, C, D, H, W)
+        The image; (N, H, W, C) or (N, D, H, W, C) with ``channels_last``. float64, float32 or float16.
+    grid : array, shape (N, H_out, W_out, 2) or (N, D_out, H_out, W_out, 3)
+        Where to sample, in normalised coordinates, last axis (x, y) or (x, y, z): x runs along W, from -1 at the left
+        to 1 at the right.
+    mode : {"bilinear", "nearest", "bicubic"}
+        Interpolation; in 3-D the same words mean trilinear, nearest and tricubic.
+    padding_mode : {"zeros", "border", "reflection"}
+        What lies outside the image.
+    align_corners : bool
+        Whether -1 and 1 are the centres of the corner pixels (True) or the outer edges of the image (False). There is
+        no default: the two differ by up to half a pixel, and libraries disagree on which is usual.
+    channels_last : bool
+        Whether the image's channels are its last axis.
+
+    Returns
+    -------
+    array, shape (N, C, H_out, W_out) or (N, C, D_out, H_out, W_out)
+        The samples, in the image's layout and dtype: fresh, C-ordered. A point with a NaN coordinate is NaN in every
+        channel.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array of a known library, has another dtype, or lies elsewhere than the other; if an
+        option has the wrong type.
+    ValueError
+        If the shapes do not fit, the image has no pixels, or an option is an unknown word.
+
+    See Also
+    --------
+    grid_sample_backward, grid_sample_jvp, grid_sample_double_backward : The derivatives.
+    sampling_operator : The same as an object, to sample many images on one grid.
+
+    Notes
+    -----
+    Y = S X, see the head of this module. float16 is computed in float32 and rounded once.
+
+    Differences from ``torch.nn.functional.grid_sample``: ``align_corners`` has no default, tricubic exists, a NaN
+    coordinate gives NaN with every padding, a reflected infinity is NaN, and huge finite coordinates are right.
+
+    Examples
+    --------
+    A quarter pixel to the right of the first of two pixels:
+
+    >>> import numpy as np
+    >>> image = np.array([[[[10.0, 20.0]]]])
+    >>> grid = np.array([[[[-0.5, 0.0]]]])
+    >>> grid_sample(image, grid, align_corners=True)
+    array([[[[12.5]]]])
+    """
+    call = _check({"input": input, "grid": grid}, mode, padding_mode, align_corners, channels_last)
+    X, S = call.rows("input"), call.operator
+    with call.quiet():
+        Y = S.apply(X)
+    return call.output(Y)
+
+
+def grid_sample_backward(
+    grad_output: Array,
+    input: Array,
+    grid: Array,
+    *,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool,
+    channels_last: bool = False,
+) -> GridSampleCotangents:
+    """Pull a cotangent of the output back to the image and the grid.
+
+    Parameters
+    ----------
+    grad_output : array, shape of the output of :func:`grid_sample`
+        Cotangent of the output, in the image's layout.
+    input, grid : array
+        As in :func:`grid_sample`.
+    mode, padding_mode, align_corners, channels_last
+        As in :func:`grid_sample`.
+
+    Returns
+    -------
+    GridSampleCotangents
+        ``input``, Sᵀ dY, in the image's layout, and ``grid``, Σ_c dY ∘ (S_a X), per unit of normalised coordinate:
+        equations (2) and (3) above.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`grid_sample`; ``grad_output`` is checked like an input.
+
+    Notes
+    -----
+    Where the sampler has a kink the derivative with respect to the grid is one-sided, as follows. Linear: at whole
+    pixels the right-hand one of the padded coordinate. border and reflection: 0 at both ends and where the coordinate
+    is clipped. Nearest: 0. A point with a NaN coordinate has NaN in its own grid cotangent and adds nothing to the
+    image's. The sum over points is taken in a fixed order: the same bits run after run.
+    """
+    arrays = {"input": input, "grid": grid, "grad_output": grad_output}
+    call = _check(arrays, mode, padding_mode, align_corners, channels_last)
+    X, dY, S = call.rows("input"), call.rows("grad_output"), call.operator
+    with call.quiet():
+        dX = S.transpose(dY)
+        D = S.dot(dY, X)
+        dg = [S.weigh(D, a) for a in S.axes]
+    return GridSampleCotangents(call.image(dX), call.grid(dg))
+
+
+def grid_sample_jvp(
+    input: Array,
+    grid: Array,
+    input_tangent: Array,
+    grid_tangent: Array,
+    *,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool,
+    channels_last: bool = False,
+) -> Array:
+    """Push tangents of the image and the grid forward to the output.
+
+    Parameters
+    ----------
+    input, grid : array
+        As in :func:`grid_sample`.
+    input_tangent, grid_tangent : array, shapes of input and grid
+        The direction, in the units of each.
+    mode, padding_mode, align_corners, channels_last
+        As in :func:`grid_sample`.
+
+    Returns
+    -------
+    array, shape of the output
+        S Ẋ + Σ_a ġ_a ∘ (S_a X), equation (1) above.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`grid_sample`; the tangents are checked like inputs.
+    """
+    arrays = {"input": input, "grid": grid, "input_tangent": input_tangent, "grid_tangent": grid_tangent}
+    call = _check(arrays, mode, padding_mode, align_corners, channels_last)
+    X, X_dot, g_dot, S = call.rows("input"), call.rows("input_tangent"), call.components("grid_tangent"), call.operator
+    with call.quiet():
+        Y_dot = S.apply(X_dot) + sum(g_dot[a] * S.apply(X, a) for a in S.axes)
+    return call.output(Y_dot)
+
+
+def grid_sample_double_backward(
+    grad_grad_input: Array,
+    grad_grad_grid: Array,
+    grad_output: Array,
+    input: Array,
+    grid: Array,
+    *,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool,
+    channels_last: bool = False,
+) -> GridSampleSecondCotangents:
+    """Pull cotangents of the backward pass's results back to its inputs.
+
+    Parameters
+    ----------
+    grad_grad_input, grad_grad_grid : array, shapes of input and grid
+        Cotangents of the two results of :func:`grid_sample_backward`.
+    grad_output, input, grid : array
+        As in :func:`grid_sample_backward`.
+    mode, padding_mode, align_corners, channels_last
+        As in :func:`grid_sample`.
+
+    Returns
+    -------
+    GridSampleSecondCotangents
+        ``grad_output``, ``input`` and ``grid``: equations (4), (5) and (6) above.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`grid_sample`; the cotangents are checked like inputs.
+
+    Notes
+    -----
+    At a kink the second derivative is that of the piece which the first derivative chose; the jump between pieces,
+    a Dirac pulse, is no part of it.
+    """
+    arrays = {
+        "input": input,
+        "grid": grid,
+        "grad_output": grad_output,
+        "grad_grad_input": grad_grad_input,
+        "grad_grad_grid": grad_grad_grid,
+    }
+    call = _check(arrays, mode, padding_mode, align_corners, channels_last)
+    X, dY, S = call.rows("input"), call.rows("grad_output"), call.operator
+    U, v = call.rows("grad_grad_input"), call.components("grad_grad_grid")
+    with call.quiet():
+        of_dY = S.apply(U) + sum(v[a] * S.apply(X, a) for a in S.axes)
+        of_X = sum(S.transpose(v[a] * dY, a) for a in S.axes)
+        DU, DX = S.dot(dY, U), S.dot(dY, X)
+        of_g = [S.weigh(DU, a) + sum(v[b][:, 0] * S.weigh(DX, a, b) for b in S.axes) for a in S.axes]
+    return GridSampleSecondCotangents(call.output(of_dY), call.image(of_X), call.grid(of_g))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From arguments to rows, and back
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One checked call: its arrays by name as rows, and the way back to the caller's layout."""
+
+    numbers: Numbers
+    named: dict[str, Array]
+    channels_last: bool
+    operator: TapTable
+    quiet: Callable[[], AbstractContextManager[object]]
+
+    def rows(self, name: str) -> Array:
+        """An image or a cotangent of one, (R + 1, C); a cotangent of the output, (M, C)."""
+        backend, with_nothing = self.numbers.backend, name != "grad_output"
+        return rows_of_image(backend, self.named[name], self.channels_last, with_nothing=with_nothing)
+
+    def components(self, name: str) -> list[Array]:
+        """A tangent or cotangent of the grid, component by component, (M, 1) each."""
+        array = self.named[name]
+        return [array[..., a].reshape(-1, 1) for a in self.operator.axes]
+
+    def output(self, rows: Array) -> Array:
+        """(M, C) to the layout of the output."""
+        return self._image(rows, self.named["grid"].shape[1:-1])
+
+    def image(self, rows: Array) -> Array:
+        """(R, C) to the layout of the input."""
+        return self._image(rows, self.operator.space)
+
+    def grid(self, components: list[Array]) -> Array:
+        """(M,) for each component to the layout of the grid."""
+        stacked = self.numbers.backend.xp.stack(components, axis=-1)
+        return self.numbers.finish(stacked.reshape(self.named["grid"].shape))
+
+    def _image(self, rows: Array, space: tuple[int, ...]) -> Array:
+        image = image_of_rows(self.numbers.backend, rows, self.operator.batch, space, self.channels_last)
+        return self.numbers.finish(image)
+
+
+def _check(arrays: dict[str, Array], mode: str, padding_mode: str, align_corners: bool, channels_last: bool) -> _Call:
+    """Check the arguments of one of the four functions and build the operator of its grid."""
+    numbers = validation.numbers(**arrays)
+    mode = validation.choice("mode", mode, MODES)
+    padding_mode = validation.choice("padding_mode", padding_mode, PADDINGS)
+    align_corners = validation.flag("align_corners", align_corners)
+    channels_last = validation.flag("channels_last", channels_last)
+    image, grid = arrays["input"].shape, arrays["grid"].shape
+    validation.image_and_grid(image, grid, channels_last)
+    space, channels = (image[1:-1], image[-1]) if channels_last else (image[2:], image[1])
+    output = (*grid[:-1], channels) if channels_last else (grid[0], channels, *grid[1:-1])
+    expected = {
+        "grad_output": (output, "the shape of the output"),
+        "input_tangent": (image, "the shape of input"),
+        "grad_grad_input": (image, "the shape of input"),
+        "grid_tangent": (grid, "the shape of grid"),
+        "grad_grad_grid": (grid, "the shape of grid"),
+    }
+    for name in arrays.keys() & expected.keys():
+        validation.shape(name, arrays[name], *expected[name])
+    validation.allocatable("grid", output, numbers.dtype, numbers.backend)
+    named = dict(zip(arrays, numbers.arrays, strict=True))
+    quiet = numbers.backend.quiet
+    with quiet():
+        operator = TapTable(numbers.backend, named["grid"], space, mode, padding_mode, align_corners)
+    return _Call(numbers, named, channels_last, operator, quiet)
