@@ -1,0 +1,44 @@
+"""The oracle of the oracle: affine grids and grid sampling as literal loops over exact numbers.
+
+The fast operations of this package work in floating point, on whole arrays, with shared tables and chunks. This
+folder says the same thing a second time and shares no line with them: every definition is a nested loop over
+`fractions.Fraction`, so nothing is rounded and there is nothing to vectorise, fuse or reorder. It is slow on
+purpose. Read it to learn what an operation *is*; call it on a few pixels to learn what the right answer is, to the
+last digit, including which of two one-sided derivatives is meant.
+
+Inputs are nested lists or arrays of int, float or `Fraction`; a float stands for exactly the rational number that
+it stores. Outputs are NumPy object arrays of `Fraction`; `to_float` rounds them, once.
+
+Being exact has one consequence to keep in mind: the pixel coordinate is not rounded either. Where a floating-point
+sampler computes a p that lands on a whole or half pixel only by rounding, it may take the other of two cells than the
+exact p does. To compare on such points, hand over the exact g of the *rounded* p: a grid may hold fractions.
+
+The conventions are those of the whole package: see `attn_ref.exact.axis` for coordinates, padding and weights along
+one axis, `attn_ref.exact.sampling` for how the axes are multiplied together, `attn_ref.exact.affine` for the grids.
+"""
+
+from attn_ref.exact.affine import (
+    affine_grid,
+    affine_grid_backward,
+    affine_inverse,
+    affine_inverse_backward,
+    affine_inverse_double_backward,
+    affine_inverse_jvp,
+)
+from attn_ref.exact.rationals import to_float, to_fractions
+from attn_ref.exact.sampling import grid_sample, grid_sample_backward, grid_sample_double_backward, grid_sample_jvp
+
+__all__ = [
+    "affine_grid",
+    "affine_grid_backward",
+    "affine_inverse",
+    "affine_inverse_backward",
+    "affine_inverse_double_backward",
+    "affine_inverse_jvp",
+    "grid_sample",
+    "grid_sample_backward",
+    "grid_sample_double_backward",
+    "grid_sample_jvp",
+    "to_float",
+    "to_fractions",
+]

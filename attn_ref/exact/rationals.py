@@ -1,0 +1,102 @@
+"""Exact numbers in, exact numbers out: the containers of this folder.
+
+NumPy serves as a box with a shape, never as a calculator: an object array whose elements are `Fraction`.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FractionArray", "ensure_bool", "ensure_shape", "to_float", "to_fractions", "zeros"]
+
+#: An object array whose elements are `Fraction`.
+FractionArray: TypeAlias = npt.NDArray[np.object_]
+
+
+def to_fractions(values: npt.ArrayLike, name: str = "values") -> FractionArray:
+    """Convert numbers to the exact rationals that they are.
+
+    Parameters
+    ----------
+    values : array_like of int, float or Fraction
+        An array of any shape, or nested lists. The float 0.1 becomes 3602879701896397/36028797018963968.
+    name : str
+        What error messages call the argument.
+
+    Returns
+    -------
+    ndarray of Fraction
+        A fresh object array of the same shape.
+
+    Raises
+    ------
+    ValueError
+        A NaN or an infinity: rational numbers have neither.
+    TypeError
+        An element that is not an int, a float or a Fraction (ragged lists end here too).
+    """
+    boxed = np.asarray(values, dtype=object)
+    result = np.empty(boxed.shape, dtype=object)
+    for place in np.ndindex(boxed.shape):
+        result[place] = _to_fraction(boxed[place], f"{name}[{', '.join(map(str, place))}]" if place else name)
+    return result
+
+
+def _to_fraction(value: Any, name: str) -> Fraction:
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return Fraction(int(value))
+    if isinstance(value, (float, np.floating, Fraction)):
+        if not isinstance(value, Fraction) and not np.isfinite(value):
+            raise ValueError(f"{name} is {value}: exact rational arithmetic needs finite numbers")
+        return Fraction(*value.as_integer_ratio())
+    raise TypeError(f"{name} is of type {type(value).__name__}: expected an int, a float or a Fraction")
+
+
+def to_float(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Round exact numbers to float64, once.
+
+    Parameters
+    ----------
+    values : array_like of Fraction
+        What the functions of this folder return.
+
+    Returns
+    -------
+    ndarray of float64
+        Same shape; each element is the double nearest to the exact value, ties to even, and ±inf beyond the
+        largest one.
+    """
+    exact: Any = to_fractions(values)
+    result = np.empty(exact.shape, dtype=np.float64)
+    for place in np.ndindex(exact.shape):
+        result[place] = _nearest_double(exact[place])
+    return result
+
+
+def _nearest_double(value: Fraction) -> float:
+    try:
+        return float(value)  # Python divides integers with a single, correct rounding
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def zeros(shape: Sequence[int]) -> FractionArray:
+    """Return an object array of the given shape filled with `Fraction(0)`."""
+    return np.full(tuple(shape), Fraction(0), dtype=object)
+
+
+def ensure_shape(values: FractionArray, expected: Sequence[int], name: str) -> None:
+    """Raise a ValueError that names the argument unless `values` has the expected shape."""
+    if values.shape != tuple(expected):
+        raise ValueError(f"{name} has shape {values.shape}, expected {tuple(expected)}")
+
+
+def ensure_bool(value: object, name: str) -> bool:
+    """Return a flag, or raise a TypeError that names the argument."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(f"{name} is {value!r}, expected True or False")
