@@ -382,7 +382,7 @@ def _inverse(backend: Backend, theta: Array) -> Array:
     cofactors, terms = _cofactors(xp, unit)
     determinant = (unit[:, 0] * cofactors[:, 0]).sum(axis=1)  # (N,)
     rounding = d * float(xp.finfo(theta.dtype).eps) * terms
-    singular = xp.abs(determinant) <= rounding  # false where a NaN is in it
+    singular = (xp.abs(determinant) <= rounding) & xp.isfinite(determinant)  # NaN and inf are data
     if bool(singular.any()):
         n = int(xp.argmax(singular))
         value = float(xp.ldexp(determinant, r.sum(axis=(1, 2)) + c.sum(axis=(1, 2)))[n])

@@ -1,0 +1,142 @@
+"""What a gradient check found, as values that print as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Comparison", "GradientError", "Kink", "Report"]
+
+
+class GradientError(AssertionError):
+    """Raised by :meth:`Report.raise_if_failed`; its message is the report."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One family of numbers computed in two ways, summed up by its worst member.
+
+    Attributes
+    ----------
+    name : str
+        What was compared, "theta: full Jacobian".
+    elements : int
+        How many numbers were compared.
+    error : float
+        The worst absolute difference, worst meaning largest in units of its bound.
+    bound : float
+        What rounding and truncation can explain of it.
+    index : tuple of int
+        Where it is: the index into the input, after the index into the output for a full Jacobian.
+    analytic, numeric : float
+        The two numbers: from ``backward``, and from differences of ``forward``.
+    """
+
+    name: str
+    elements: int
+    error: float
+    bound: float
+    index: tuple[int, ...]
+    analytic: float
+    numeric: float
+
+    @property
+    def ratio(self) -> float:
+        """The error in units of its bound: at most 1 passes. NaN where either number is NaN."""
+        if self.error == 0:
+            return 0.0
+        return self.error / self.bound if self.bound > 0 else float("inf")
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two agree."""
+        return self.ratio <= 1
+
+
+@dataclass(frozen=True)
+class Kink:
+    """An element at which the function has no derivative, or one too near such a place to difference.
+
+    Attributes
+    ----------
+    name : str
+        The input.
+    index : tuple of int
+        Index into the input.
+    left, right : float
+        The one-sided difference quotients of the projected output, NaN if they were not formed.
+    analytic : float
+        What ``backward`` says there.
+    """
+
+    name: str
+    index: tuple[int, ...]
+    left: float
+    right: float
+    analytic: float
+
+    @property
+    def between(self) -> bool:
+        """Whether the analytic number lies between the one-sided ones, as a subgradient does."""
+        slack = 1e-6 * (1 + abs(self.left) + abs(self.right))
+        return min(self.left, self.right) - slack <= self.analytic <= max(self.left, self.right) + slack
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of :func:`attn_ref.gradcheck.check_gradients`.
+
+    Attributes
+    ----------
+    comparisons : tuple of Comparison
+        One or two for each input.
+    kinks : tuple of Kink
+        Elements left out of the comparisons because the function has a kink there.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    kinks: tuple[Kink, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every comparison passed. Kinks are no failures."""
+        return all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def failures(self) -> tuple[Comparison, ...]:
+        """The comparisons that did not pass."""
+        return tuple(comparison for comparison in self.comparisons if not comparison.passed)
+
+    def raise_if_failed(self) -> None:
+        """Raise :class:`GradientError` with the whole table if a comparison failed."""
+        if not self.passed:
+            raise GradientError(f"the gradients are wrong\n{self}")
+
+    def __str__(self) -> str:
+        rows = [("compared", "elements", "error / bound", "error", "bound", "at", "analytic", "numeric", "")]
+        for c in self.comparisons:
+            rows.append(
+                (
+                    c.name,
+                    str(c.elements),
+                    f"{c.ratio:.3g}",
+                    f"{c.error:.3g}",
+                    f"{c.bound:.3g}",
+                    str(c.index),
+                    f"{c.analytic:.10g}",
+                    f"{c.numeric:.10g}",
+                    "ok" if c.passed else "FAILED",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        table = "\n".join(
+            "  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+        if not self.kinks:
+            return table
+        shown = [
+            f"  {k.name}{list(k.index)}: from the left {k.left:.6g}, from the right {k.right:.6g}, "
+            f"analytic {k.analytic:.6g}{'' if k.between else ', not between them'}"
+            for k in self.kinks[:10]
+        ]
+        more = [f"  and {len(self.kinks) - 10} more"] if len(self.kinks) > 10 else []
+        return "\n".join([table, f"{len(self.kinks)} element(s) on or near a kink, not compared:", *shown, *more])

@@ -1,0 +1,201 @@
+"""Hypothesis strategies for the inputs of spatial transformers, built round their kinks.
+
+A sampler is smooth between pixels and has a kink at every pixel, edge and fold. Points drawn at random land on a kink
+with probability zero and *near* one often, which is the wrong way round: a check wants them well inside a cell, or
+exactly on the kink. So grids are constructed, in pixels: a whole cell plus a fraction away from 0, ½ and 1, or half
+pixels exactly; then brought to normalised coordinates. Nothing is filtered, nothing retried.
+
+Sizes are drawn without repetition (H ≠ W, N ≠ C), since equal ones hide swapped axes; images hold no value twice, since
+equal neighbours hide wrong taps; cotangents are signed and never 0 or 1.
+
+The calls of an operation come in three kinds:
+
+* ``"smooth"``: away from every kink, for differences;
+* ``"kinks"``: whole and half pixels, on sizes for which the pixel coordinate is computed exactly;
+* ``"exact"``: numbers with few bits, for which rational and floating-point arithmetic agree to the last digit, on and
+  off the kinks, inside and up to two images outside, one-pixel axes included.
+
+All arrays are float64; thetas, images, cotangents and dyadic grids have so few bits that they are exact in float16 too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from attn_ref.registry import Call
+
+__all__ = [
+    "affine_grid_calls",
+    "affine_inverse_calls",
+    "cotangents",
+    "empty_shapes",
+    "grid_sample_calls",
+    "grid_sample_options",
+    "grids_dyadic",
+    "grids_in_cells",
+    "grids_on_kinks",
+    "images",
+    "sizes",
+    "thetas",
+]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Options = dict[str, Any]
+
+
+@st.composite
+def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...]:
+    """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, one pixel among them."""
+    batch = draw(st.lists(st.integers(1, 3 if ndim == 2 else 2), min_size=2, max_size=2, unique=True))
+    space = draw(st.lists(st.integers(1, largest), min_size=ndim, max_size=ndim, unique=True))
+    return (*batch, *space)
+
+
+@st.composite
+def empty_shapes(draw: st.DrawFn, ndim: int = 2) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Draw shapes of an image and a grid that have no batch, no channel or no output, but always pixels."""
+    image = list(draw(sizes(ndim)))
+    output = list(draw(st.lists(st.integers(1, 4), min_size=ndim, max_size=ndim, unique=True)))
+    which = draw(st.sampled_from(("batch", "channels", "output")))
+    if which == "batch":
+        image[0] = 0
+    elif which == "channels":
+        image[1] = 0
+    else:
+        output[draw(st.integers(0, ndim - 1))] = 0
+    return tuple(image), (image[0], *output, ndim)
+
+
+@st.composite
+def images(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
+    """Draw an image without repeated values: multiples of 1/8 round 0, in random order."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**16 - 1)))
+    count = int(np.prod(shape))
+    return ((generator.permutation(count) - count // 2) / 8).reshape(shape)
+
+
+@st.composite
+def cotangents(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
+    """Draw a cotangent or a tangent: signed multiples of 1/16 between 1/8 and 2, never 0."""
+    return signed(np.random.default_rng(draw(st.integers(0, 2**16 - 1))), shape)
+
+
+def signed(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Random signed multiples of 1/16 between 1/8 and 2."""
+    magnitude: Floats = generator.integers(2, 33, shape) / 16
+    return magnitude * generator.choice([-1.0, 1.0], shape)
+
+
+def _normalised(pixels: Floats, size: int, align_corners: bool) -> Floats:
+    """Inverse of the pixel map; on a one-pixel aligned axis, where all coordinates are one, pixels pass as they are."""
+    if align_corners:
+        return 2 * pixels / (size - 1) - 1 if size > 1 else pixels
+    return (2 * pixels + 1) / size - 1
+
+
+def _whole(draw: st.DrawFn, shape: tuple[int, ...], low: int, high: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return draw(hnp.arrays(np.int64, shape, elements=st.integers(low, high)))
+
+
+@st.composite
+def grids_in_cells(
+    draw: st.DrawFn, batch: int, output: tuple[int, ...], space: tuple[int, ...], align_corners: bool
+) -> Floats:
+    """Draw a grid whose points lie inside cells, at least 0.15 pixel from whole and 0.1 from half pixels.
+
+    From two images before the first pixel to two images behind the last, so that every fold is visited.
+    """
+    components = []
+    for size in reversed(space):
+        code = _whole(draw, (batch, *output), -2 * size * 64, 3 * size * 64)
+        cell, fraction = code // 64, code % 64
+        inside: Floats = np.where(fraction < 32, 0.15 + 0.25 * fraction / 32, 0.6 + 0.25 * (fraction - 32) / 32)
+        pixels: Floats = cell + inside
+        components.append(_normalised(pixels, size, align_corners))
+    return np.stack(components, axis=-1)
+
+
+@st.composite
+def grids_on_kinks(
+    draw: st.DrawFn, batch: int, output: tuple[int, ...], space: tuple[int, ...], align_corners: bool
+) -> Floats:
+    """Draw a grid on whole and half pixels; exactly there if S − 1 (aligned) or S (not) is a power of two."""
+    components = [
+        _normalised(_whole(draw, (batch, *output), -4 * size, 6 * size) / 2, size, align_corners)
+        for size in reversed(space)
+    ]
+    return np.stack(components, axis=-1)
+
+
+@st.composite
+def grids_dyadic(draw: st.DrawFn, batch: int, output: tuple[int, ...], ndim: int) -> Floats:
+    """Draw a grid of multiples of 1/8 in [-5, 5]: exact in every dtype, and mapped to pixels exactly for every size."""
+    return _whole(draw, (batch, *output, ndim), -40, 40) / 8
+
+
+@st.composite
+def thetas(draw: st.DrawFn, batch: int, ndim: int = 2, *, invertible: bool = False) -> Floats:
+    """Draw affine maps of multiples of 1/16, up to 2 in magnitude: rotations, flips, shears, zooms, shifts.
+
+    With ``invertible``, one entry of each row and column outweighs the others, so that every map is well conditioned.
+    """
+    if not invertible:
+        return _whole(draw, (batch, ndim, ndim + 1), -32, 32) / 16
+    theta = _whole(draw, (batch, ndim, ndim + 1), -4, 4) / 16
+    rows = np.arange(ndim)
+    for n in range(batch):
+        columns = np.array(draw(st.permutations(range(ndim))))
+        strong = _whole(draw, (ndim,), 16, 32) / 16
+        theta[n, rows, columns] = strong * np.where(_whole(draw, (ndim,), 0, 1) > 0, -1, 1)
+        theta[n, :, -1] *= 4
+    return theta
+
+
+@st.composite
+def grid_sample_options(draw: st.DrawFn) -> Options:
+    """Draw mode, padding, alignment and layout."""
+    return {
+        "mode": draw(st.sampled_from(("bilinear", "nearest", "bicubic"))),
+        "padding_mode": draw(st.sampled_from(("zeros", "border", "reflection"))),
+        "align_corners": draw(st.booleans()),
+        "channels_last": draw(st.booleans()),
+    }
+
+
+@st.composite
+def affine_grid_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  linear: no kinks
+    """Draw calls of affine_grid."""
+    size = draw(sizes(variant["ndim"]))
+    theta = draw(thetas(size[0], variant["ndim"]))
+    return Call((theta,), {"size": size, "align_corners": variant["align_corners"]})
+
+
+@st.composite
+def affine_inverse_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
+    """Draw calls of affine_inverse."""
+    batch = draw(st.integers(1, 3))
+    return Call((draw(thetas(batch, variant["ndim"], invertible=True)),), {})
+
+
+@st.composite
+def grid_sample_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
+    """Draw calls of grid_sample; the layout is channels first."""
+    options = {name: value for name, value in variant.items() if name != "ndim"}
+    ndim, aligned = variant["ndim"], variant["align_corners"]
+    shape = draw(sizes(ndim, largest=6 if ndim == 2 else 4))
+    if kind == "kinks":
+        exact_sizes = (1, 2, 3, 5)[: 6 - ndim] if aligned else (1, 2, 4, 8)[: 6 - ndim]
+        space = draw(st.lists(st.sampled_from(exact_sizes), min_size=ndim, max_size=ndim, unique=True))
+        shape = (*shape[:2], *space)
+    output = tuple(draw(st.lists(st.integers(1, 5 - ndim), min_size=ndim, max_size=ndim, unique=ndim == 2)))
+    grids = {
+        "smooth": grids_in_cells(shape[0], output, shape[2:], aligned),
+        "kinks": grids_on_kinks(shape[0], output, shape[2:], aligned),
+        "exact": grids_dyadic(shape[0], output, ndim),
+    }
+    image = draw(images(shape))
+    return Call((image, draw(grids[kind])), options)
