@@ -186,9 +186,9 @@ def _grid_sample_terms(call: Call) -> Terms:
 
 
 def _grid_sample_steps(call: Call) -> tuple[list[Any], int]:
-    """0.1 pixel for linear, twice 0.05 for cubic: the grids drawn for it leave that much room on both sides."""
+    """0.08 pixel for linear, twice 0.05 for cubic: the grids drawn for it leave that much room on both sides."""
     degree = {"nearest": 0, "bilinear": 1, "bicubic": 3}[call.options["mode"]]
-    pixels = 0.05 if degree == 3 else 0.1
+    pixels = 0.05 if degree == 3 else 0.08
     per_unit = [pixels_per_unit(size, call.options["align_corners"]) for size in reversed(_space(call))]
     return [1.0, np.array([pixels / max(scale, 0.5) for scale in per_unit])], degree
 

@@ -86,8 +86,8 @@ def cotangents(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
 
 def signed(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Random signed multiples of 1/16 between 1/8 and 2."""
-    magnitude: Floats = generator.integers(2, 33, shape) / 16
-    return magnitude * generator.choice([-1.0, 1.0], shape)
+    values: Floats = generator.integers(2, 33, shape) * generator.choice([-1.0, 1.0], shape) / 16
+    return values
 
 
 def _normalised(pixels: Floats, size: int, align_corners: bool) -> Floats:

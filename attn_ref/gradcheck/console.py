@@ -1,0 +1,166 @@
+"""``attn-ref check`` as a person sees it: progress, a table, counterexamples, a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from attn_ref import __version__, validation
+from attn_ref import backend as _backend
+from attn_ref.gradcheck.properties import PROPERTIES
+from attn_ref.gradcheck.runner import Result, pairs, run
+from attn_ref.registry import OPERATIONS
+
+__all__ = ["check", "list_pairs"]
+
+_DTYPES = ("float64", "float32", "float16")
+_INTERRUPTED = 130
+
+
+def list_pairs() -> None:
+    """Print the operations and the properties, a line each."""
+    console = Console()
+    for operation in OPERATIONS.values():
+        takes = ", ".join(operation.inputs)
+        console.print(f"[bold]{operation.name}[/bold]({takes}), {len(operation.variants)} variants", highlight=False)
+        for name, prop in PROPERTIES.items():
+            if prop.applies(operation):
+                console.print(Text(f"  {name:20}{prop.summary}"))
+
+
+def check(
+    operations: Sequence[str],
+    properties: Sequence[str],
+    *,
+    examples: int,
+    seed: int,
+    dtype: str,
+    backend: str,
+    json_file: Path | None,
+) -> int:
+    """Run the checks and show them.
+
+    Parameters
+    ----------
+    operations, properties : sequence of str
+        What to run; empty for all.
+    examples : int
+        Calls drawn for each variant.
+    seed : int
+        Seed of the draws.
+    dtype, backend : str
+        What to run on.
+    json_file : Path or None
+        Where to write the results.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if all passed, 1 if not, 130 after Ctrl-C.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a number is out of range, or the backend is not usable here.
+    OSError
+        If the JSON file cannot be written; found out before the checks run.
+    """
+    validation.choice("--dtype", dtype, _DTYPES)
+    validation.choice("--backend", backend, _backend.BACKENDS)
+    for name, value, least in (("--examples", examples, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    reason = _backend.unusable_because(backend)
+    if reason is not None:
+        raise ValueError(f"--backend {backend} is not usable here: {reason}")
+    chosen = pairs(operations, properties, dtype)
+    if not chosen:
+        raise ValueError("nothing to check: no chosen property applies to a chosen operation in this dtype; see --list")
+    if json_file is not None:
+        _reserve(json_file)
+    results: list[Result] = []
+    interrupted = _run(results, chosen, examples=examples, seed=seed, dtype=dtype, backend=backend)
+    console = Console()
+    console.print(_table(results))
+    for result in results:
+        if result.failure is not None:
+            console.print(Text(f"\n{result.failure.message}", style="bold red"))
+            console.print(Text("Paste this into Python to see it again:\n"))
+            print(result.failure.snippet)  # plain: rich would wrap it
+    failed = sum(not result.passed for result in results)
+    done = f"{len(results)} of {len(chosen)} done before Ctrl-C; " if interrupted else ""
+    seconds = sum(result.seconds for result in results)
+    console.print(f"{done}{len(results) - failed} passed, {failed} failed, in {seconds:.0f} s")
+    if json_file is not None:
+        settings = {"examples": examples, "seed": seed, "dtype": dtype, "backend": backend, "interrupted": interrupted}
+        _write_json(json_file, {"attn_ref": __version__, **settings, "results": [r.to_dict() for r in results]})
+    return 1 if failed else _INTERRUPTED if interrupted else 0
+
+
+def _run(results: list[Result], chosen: Sequence[tuple[str, str]], **options: Any) -> bool:
+    """Fill in the results under a progress bar; return whether Ctrl-C cut it short."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=sum(len(OPERATIONS[name].variants) for name, _ in chosen))
+
+        def step(operation: str, name: str) -> None:
+            bar.update(task, advance=1, description=f"{operation}: {name}")
+
+        try:
+            for result in run(chosen, progress=step, **options):
+                results.append(result)
+                if not console.is_terminal:  # a log: a line as each row is done
+                    verdict = "ok" if result.passed else "FAILED"
+                    console.print(f"{result.operation}: {result.property_name}: {verdict} in {result.seconds:.1f} s")
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("operation", "property"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("examples", "worst/bound", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
+    before = ""
+    for r in results:
+        verdict = Text("ok", style="green") if r.passed else Text("FAILED", style="bold red")
+        name = "" if r.operation == before else r.operation
+        table.add_row(name, r.property_name, str(r.examples), f"{r.worst:.2g}", f"{r.seconds:.1f}", verdict)
+        before = r.operation
+    return table
+
+
+def _reserve(path: Path) -> None:
+    """Find out before a long run whether a file can be written there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"--json {path} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"--json {path}: there is no folder {path.parent}")
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write to a temporary name, then rename: never a half-written file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
