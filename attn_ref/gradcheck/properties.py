@@ -386,10 +386,11 @@ def layouts(subject: Subject, call: Call) -> Iterator[Finding]:
 
 def purity(subject: Subject, call: Call) -> Iterator[Finding]:
     """Inputs are not written to, outputs are fresh, twice is the same bits."""
+    before = [x.tobytes() for x in call.inputs]
     y = subject.forward(call.inputs, call.options)
     u, v = subject.random(1, y.shape), subject.tangents(2, call)
     arrays = [*call.inputs, u, *v]
-    before = [a.tobytes() for a in arrays]
+    before += [a.tobytes() for a in (u, *v)]
 
     def everything() -> list[Array]:
         results = [subject.forward(call.inputs, call.options), *subject.backward(u, call.inputs, call.options)]

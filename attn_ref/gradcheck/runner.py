@@ -8,6 +8,7 @@ into a snippet that fails again when it is pasted into Python.
 
 from __future__ import annotations
 
+import difflib
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from attn_ref.gradcheck import strategies
@@ -81,7 +82,9 @@ def pairs(
     for given_names, known, what in ((operations, OPERATIONS, "operation"), (properties, PROPERTIES, "property")):
         for name in given_names:
             if name not in known:
-                raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(known)}{hint}")
     return [
         (operation, name)
         for operation in OPERATIONS
@@ -94,7 +97,7 @@ def pairs(
 def run(
     chosen: Sequence[tuple[str, str]],
     *,
-    examples: int = 8,
+    examples: int = 16,
     seed: int = 0,
     dtype: str = "float64",
     backend: str = "numpy",
@@ -138,6 +141,7 @@ def run_pair(
     dtype: str = "float64",
     backend: str = "numpy",
     progress: Callable[[str, str], None] | None = None,
+    shrink: bool = True,
 ) -> Result:
     """Run one property of one operation, which need not be a registered one, through all its variants."""
     subject = Subject(operation, np.dtype(dtype), backend)
@@ -146,7 +150,7 @@ def run_pair(
     count, worst = 0, 0.0
     failure: Failure | None = None
     for variant in operation.variants:
-        found = _explore(subject, name, strategy(PROPERTIES[name].kind, variant), examples, random_seed)
+        found = _explore(subject, name, strategy(PROPERTIES[name].kind, variant), examples, random_seed, shrink)
         count, worst, failure = count + found[0], max(worst, found[1]), found[2]
         if progress is not None:
             progress(operation.name, name)
@@ -156,9 +160,9 @@ def run_pair(
 
 
 def _explore(
-    subject: Subject, name: str, calls: st.SearchStrategy[Call], examples: int, random_seed: int
+    subject: Subject, name: str, calls: st.SearchStrategy[Call], examples: int, random_seed: int, shrink: bool
 ) -> tuple[int, float, Failure | None]:
-    """Draw calls until one fails; Hypothesis shrinks it and runs the smallest one last."""
+    """Draw calls until one fails; Hypothesis shrinks it, if asked to, and runs the smallest one last."""
     count, worst = 0, 0.0
     last: Call | None = None
 
@@ -169,6 +173,7 @@ def _explore(
         database=None,
         print_blob=False,
         report_multiple_bugs=False,
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck),
     )
     @given(calls)

@@ -1,0 +1,250 @@
+"""The command line: what ``attn-ref --help`` lists. Each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attn_ref import __version__
+from attn_ref._oneline import OneLine, failing_in_one_line
+
+__all__ = ["app"]
+
+app = typer.Typer(cls=OneLine, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"attn-ref {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def attn_ref(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The reference implementation of visual soft attention, at the command line.
+
+    attn_ref holds spatial transformers (affine_grid and grid_sample) with every derivative derived by hand and checked,
+    on NumPy or CuPy arrays. That is a library, `import attn_ref`; the commands below show it at work and look at the
+    machine it runs on. Try first, in an empty folder:
+
+        attn-ref warp --rotate 30 --scale 0.8 --figure grid.png
+
+    Every command has its own --help, with an example. An error is one line on stderr, and exit status 2.
+    """
+
+
+@app.command()
+def warp(
+    photo: Annotated[
+        Path | None,
+        typer.Argument(metavar="PHOTO", help="The picture to warp. Without one: the photo of a cat in the package."),
+    ] = None,
+    rotate: Annotated[
+        float, typer.Option(help="Degrees counter-clockwise, as seen on the screen.", rich_help_panel="Motion")
+    ] = 0.0,
+    scale: Annotated[float, typer.Option(help="Above 1 enlarges the content.", rich_help_panel="Motion")] = 1.0,
+    shear: Annotated[
+        float,
+        typer.Option(help="Degrees by which upright lines lean, tops to the right.", rich_help_panel="Motion"),
+    ] = 0.0,
+    translate: Annotated[
+        tuple[float, float],
+        typer.Option(
+            help="To the right and down, in fractions of the output's width and height.",
+            metavar="X Y",
+            rich_help_panel="Motion",
+        ),
+    ] = (0.0, 0.0),
+    mode: Annotated[
+        str, typer.Option(help="bilinear, nearest or bicubic.", metavar="WORD", rich_help_panel="Sampling")
+    ] = "bilinear",
+    padding: Annotated[
+        str,
+        typer.Option(
+            help="What lies outside the photo: zeros (black, or transparent), border or reflection.",
+            metavar="WORD",
+            rich_help_panel="Sampling",
+        ),
+    ] = "zeros",
+    align_corners: Annotated[
+        bool,
+        typer.Option(
+            help="Whether -1 and 1 are the centres of the corner pixels or the outer edges. The photo moves by the "
+            "same pixels; reflection folds elsewhere.",
+            rich_help_panel="Sampling",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write the result; the suffix says which format. Without: PHOTO-warped.png, here.",
+            rich_help_panel="Files",
+        ),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the source under the sampling grid, beside the result.", rich_help_panel="Files"),
+    ] = None,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            help="Output pixels; a larger output is a larger window, not a larger photo. Without: as PHOTO.",
+            metavar="H W",
+            rich_help_panel="Files",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Allow the result to replace PHOTO.", rich_help_panel="Files")
+    ] = False,
+) -> None:
+    """Send a photo through affine_grid and grid_sample.
+
+    The options describe how the content moves, in pixels: it is scaled, then sheared, then rotated about its centre,
+    laid centre on centre on the output, and translated. A spatial transformer's theta maps the other way, from output
+    to input, in normalised coordinates; the command converts and inverts. Shrinking does not blur first, as a sampler
+    does not: expect aliasing.
+
+    Example: turn a photo, a little smaller, and draw how it was sampled:
+
+        attn-ref warp photo.jpg --rotate 30 --scale 0.8 --figure grid.png
+    """
+    with failing_in_one_line("warp"):
+        from attn_ref import affine_grid, photos, validation, warping
+        from attn_ref.ops.boundary import PADDINGS
+        from attn_ref.ops.interpolation import MODES
+
+        validation.choice("--mode", mode, MODES)
+        validation.choice("--padding", padding, PADDINGS)
+        source_path = photos.EXAMPLE if photo is None else photo
+        source = photos.read_photo(source_path)
+        output = output or Path(f"{Path(source_path.name).stem}-warped{source.lossless_suffix}")
+        size = size or source.size
+        photos.check_output_size(*size)
+        photos.check_target(output)
+        photos.check_apart(photo, output, figure, may_replace=force)
+        if figure is not None:
+            from attn_ref import plotting
+
+            plotting.check_target(figure)
+
+        theta = warping.theta_from_motion(
+            source.size,
+            size,
+            rotate=rotate,
+            scale=scale,
+            shear=shear,
+            translate=translate,
+            align_corners=align_corners,
+        )
+        grid = affine_grid(theta, (1, 1, *size), align_corners=align_corners)
+        values = warping.sample_in_bands(
+            source.values, grid, mode=mode, padding_mode=padding, align_corners=align_corners, track=_progress
+        )
+        result = source.replace(values)
+
+        contents = {output: photos.encode(result, output)}
+        if figure is not None:
+            drawn = plotting.draw_sampling(source.shown(), grid, result.shown(), align_corners=align_corners)
+            contents[figure] = plotting.encode(drawn, figure)
+        for path, content in contents.items():
+            photos.write_bytes(path, content)
+            typer.echo(f"wrote {path}")
+
+
+@app.command()
+def check(
+    op: Annotated[list[str] | None, typer.Option(help="Only this operation; may be repeated.", metavar="NAME")] = None,
+    prop: Annotated[
+        list[str] | None, typer.Option("--property", help="Only this property; may be repeated.", metavar="NAME")
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(help="Calls drawn for each variant (mode, padding, alignment, 2-D or 3-D).")
+    ] = 16,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same calls.")] = 0,
+    dtype: Annotated[str, typer.Option(help="float64, float32 or float16.", metavar="WORD")] = "float64",
+    backend: Annotated[str, typer.Option(help="numpy or cupy.", metavar="WORD")] = "numpy",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the results to this file.", metavar="FILE")
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Print the operations and their properties, and exit.")
+    ] = False,
+) -> None:
+    """Check every hand-derived derivative: each property of each operation, on calls that Hypothesis draws.
+
+    Identities come first (adjoints, symmetry), then exact rational values, then differences, then kinks, NaN and
+    infinities. Errors are shown in units of their derived bound: up to 1 is right. A failure is shrunk and printed as
+    a snippet to paste into Python. Exit status: 0 if all passed, 1 if not; Ctrl-C shows what was done so far.
+
+    Example: look hard at the sampler's gradients in float32:
+
+        attn-ref check --op grid_sample --property jacobian --dtype float32 --examples 100
+    """
+    with failing_in_one_line("check"):
+        from attn_ref.gradcheck import console
+
+        if list_only:
+            console.list_pairs()
+            return
+        status = console.check(
+            op or (),
+            prop or (),
+            examples=examples,
+            seed=seed,
+            dtype=dtype,
+            backend=backend,
+            json_file=json_file,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
+def info(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for programs and bug reports.")
+    ] = False,
+) -> None:
+    """Show versions, the array libraries that are usable, and the number of threads.
+
+    Example: what to paste into a bug report:
+
+        attn-ref info --json
+    """
+    from attn_ref.environment import describe
+
+    found = describe()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, entries in found.items():
+        for number, (name, value) in enumerate(entries.items()):
+            heading = Text(title if number == 0 else "", style="bold")
+            table.add_row(heading, Text(name), Text("not installed" if value is None else str(value)))
+    Console().print(table)
+
+
+def _progress(bands: range) -> Iterable[int]:
+    """The bands, under a progress bar if there are many and someone watches."""
+    if len(bands) < 4 or not sys.stderr.isatty():
+        return bands
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(bands, "sampling", console=Console(stderr=True), transient=True)
