@@ -121,6 +121,8 @@ def _convert_hint(value: object) -> str:
     """How to make an array of something that is none."""
     module = type(value).__module__
     package = module.partition(".")[0]
+    if value is None:
+        return "it is required"
     if isinstance(value, np.ma.MaskedArray):
         return "a mask is never dropped silently: pass .filled(value) with the value you mean"
     if isinstance(value, np.matrix):
@@ -138,7 +140,7 @@ def of(**arrays: object) -> Backend:
     Parameters
     ----------
     **arrays : array
-        The arrays of one call, by the names of their arguments; None stands for an absent one.
+        The arrays of one call, by the names of their arguments.
 
     Returns
     -------
@@ -153,8 +155,6 @@ def of(**arrays: object) -> Backend:
     """
     found: tuple[str, Backend, object] | None = None
     for name, array in arrays.items():
-        if array is None:
-            continue
         backend = _entry(array)
         if backend is None:
             kind = f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")

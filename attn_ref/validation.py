@@ -7,7 +7,7 @@ Each message names the argument as the signature does, says what was expected an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from attn_ref import backend as _backend
 from attn_ref.backend import Array, Backend
 
-__all__ = ["Numbers", "allocatable", "choice", "flag", "image_and_grid", "numbers", "shape", "sizes"]
+__all__ = ["Numbers", "allocatable", "choice", "flag", "grid_for", "image_and_grid", "numbers", "shape", "sizes"]
 
 _WORKING: dict[str, type[np.floating[Any]]] = {"e": np.float32, "f": np.float32, "d": np.float64}
 """The dtype characters that are accepted, and the precision in which each is computed."""
@@ -33,13 +33,22 @@ class Numbers:
         The library that owns them.
     dtype : numpy.dtype
         The dtype of the arguments, and so of the results, in native byte order.
-    arrays : tuple of array or None
-        The arguments in the precision in which they are computed with: float32 stands in for float16.
+    given : dict of str to array
+        The arguments by name, as they came; None for an optional one that is absent.
     """
 
     backend: Backend
     dtype: np.dtype[Any]
-    arrays: tuple[Array, ...]
+    given: dict[str, Array]
+
+    @property
+    def working(self) -> np.dtype[Any]:
+        """The precision to compute in: float32 stands in for float16."""
+        return np.dtype(_WORKING[self.dtype.char])
+
+    def __getitem__(self, name: str) -> Array:
+        """Return an argument, ready to compute with: in working precision and native byte order."""
+        return self.backend.xp.asarray(self.given[name]).astype(self.working, copy=False)
 
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
@@ -47,18 +56,20 @@ class Numbers:
             return self.backend.xp.ascontiguousarray(array.astype(self.dtype, copy=False))
 
 
-def numbers(**arrays: Array | None) -> Numbers:
+def numbers(optional: Collection[str] = (), /, **arrays: Array) -> Numbers:
     """Check that all arguments are floating arrays of one library, one device and one dtype.
 
     Parameters
     ----------
+    optional : collection of str
+        Names of the arguments that may be None.
     **arrays : array or None
-        The arguments by name; None for an optional one that is absent.
+        The arguments by name.
 
     Returns
     -------
     Numbers
-        The same arrays, ready to compute with.
+        The same arrays. Nothing is converted yet, so that shapes can be checked before any work.
 
     Raises
     ------
@@ -66,11 +77,10 @@ def numbers(**arrays: Array | None) -> Numbers:
         If one is not an array, belongs elsewhere, or has a dtype that is not float16, float32 or float64, or not
         that of the others; the message names it.
     """
-    backend = _backend.of(**arrays)
+    present = {name: array for name, array in arrays.items() if array is not None or name not in optional}
+    backend = _backend.of(**present)
     first: tuple[str, np.dtype[Any]] | None = None
-    for name, array in arrays.items():
-        if array is None:
-            continue
+    for name, array in present.items():
         dtype = array.dtype
         if dtype.char not in _WORKING:
             mend = ".real or .imag" if dtype.kind == "c" else ".astype(numpy.float64)"
@@ -86,10 +96,7 @@ def numbers(**arrays: Array | None) -> Numbers:
                 f"dtype; convert with {name}.astype(numpy.{first[1]})"
             )
     assert first is not None
-    working = _WORKING[first[1].char]
-    asarray = backend.xp.asarray
-    ready = (None if a is None else asarray(a).astype(working, copy=False) for a in arrays.values())
-    return Numbers(backend, first[1], tuple(ready))
+    return Numbers(backend, first[1], arrays)
 
 
 def shape(name: str, array: Array, expected: tuple[int, ...], described: str) -> None:
@@ -210,6 +217,8 @@ def allocatable(name: str, wanted: tuple[int, ...], dtype: np.dtype[Any], backen
         raise MemoryError(
             f"{name} asks for an array of shape {wanted}, {count / 2**30:.3g} GiB, which this machine refuses: {error}"
         ) from error
+    except ValueError as error:  # an axis too long to index, though another is 0
+        raise ValueError(f"{name} asks for an array of shape {wanted}: {error}") from error
 
 
 def image_and_grid(input_shape: tuple[int, ...], grid_shape: tuple[int, ...], channels_last: bool) -> None:
@@ -234,17 +243,7 @@ def image_and_grid(input_shape: tuple[int, ...], grid_shape: tuple[int, ...], ch
         raise ValueError(
             f"input has {len(input_shape)} axes, shape {input_shape}: expected {layouts[0]} or {layouts[1]}"
         )
-    axes = len(input_shape) - 2
-    wanted = "(N, H_out, W_out, 2)" if axes == 2 else "(N, D_out, H_out, W_out, 3)"
-    if len(grid_shape) != axes + 2:
-        raise ValueError(
-            f"grid has {len(grid_shape)} axes, shape {grid_shape}, but input is {axes + 2}-D: expected {wanted}"
-        )
-    if grid_shape[-1] != axes:
-        hint = ""
-        if grid_shape[1] == axes:
-            hint = "; a channel-first grid is moved with numpy.moveaxis(grid, 1, -1)"
-        raise ValueError(f"grid has last axis {grid_shape[-1]} but input is {axes + 2}-D: expected {wanted}{hint}")
+    grid_for(grid_shape, len(input_shape) - 2, f"input is {len(input_shape)}-D")
     if input_shape[0] != grid_shape[0]:
         raise ValueError(
             f"input has batch size {input_shape[0]} but grid has {grid_shape[0]}: they must agree, N is never "
@@ -253,3 +252,20 @@ def image_and_grid(input_shape: tuple[int, ...], grid_shape: tuple[int, ...], ch
     space = input_shape[1:-1] if channels_last else input_shape[2:]
     if 0 in space:
         raise ValueError(f"input has no pixels, shape {input_shape}: every spatial size must be at least 1")
+
+
+def grid_for(grid_shape: tuple[int, ...], axes: int, because: str) -> None:
+    """Check that a grid has the shape that an image of so many spatial axes asks for.
+
+    Raises
+    ------
+    ValueError
+        If it has not; ``because`` says in the message what asks for it.
+    """
+    wanted = "(N, H_out, W_out, 2)" if axes == 2 else "(N, D_out, H_out, W_out, 3)"
+    if len(grid_shape) != axes + 2:
+        raise ValueError(f"grid has {len(grid_shape)} axes, shape {grid_shape}, but {because}: expected {wanted}")
+    if grid_shape[-1] != axes:
+        moved = grid_shape[1] == axes
+        hint = "; a channel-first grid is moved with numpy.moveaxis(grid, 1, -1)" if moved else ""
+        raise ValueError(f"grid has last axis {grid_shape[-1]} but {because}: expected {wanted}{hint}")

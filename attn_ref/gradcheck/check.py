@@ -114,6 +114,7 @@ def check_gradients(
     if (step is None) != (degree is None):
         raise ValueError("step and degree belong together: give both, or neither")
     stencil = stencil_for(degree) if degree is not None else None
+    problem.require_independent_samples()
     comparisons: list[Comparison] = []
     kinks: list[Kink] = []
     reach: Any
@@ -199,6 +200,25 @@ class _Problem:
         cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, output.shape)
         cotangent *= np.random.default_rng(seed + 1).choice([-1.0, 1.0], output.shape)
         return cls(forward, backward, ready, flags, known, output, cotangent.astype(output.dtype))
+
+    def require_independent_samples(self) -> None:
+        """Append one more sample: the outputs of the others must stay."""
+        samples = len(self.output) if any(self.batched) else 0
+        if samples == 0:
+            return
+        longer = [
+            np.concatenate([a, a[:1] + np.asarray(2.0 ** round(np.log2(self.eps) / 6), a.dtype)]) if flag else a.copy()
+            for a, flag in zip(self.inputs, self.batched, strict=True)
+        ]
+        outputs = _array("forward returned", self.forward(*longer))
+        wanted = (samples + 1, *self.output.shape[1:])
+        slack = _ROUNDINGS * self.eps * float(np.abs(self.output).max(initial=0))
+        if outputs.shape != wanted or not (np.abs(outputs[:-1] - self.output) <= slack).all():
+            raise ValueError(
+                "batched: one more sample on axis 0 of the batched inputs changed the outputs of the others, or the "
+                f"output's shape from {self.output.shape} to {outputs.shape} instead of {wanted}; are the samples on "
+                "axis 0 independent?"
+            )
 
     def full_is_cheap(self, i: int) -> bool:
         if self.batched[i]:
@@ -382,11 +402,10 @@ def _by_extrapolation(problem: _Problem, i: int, full: bool) -> _Estimate:
     doubtful = ~(np.abs(analytic - estimate.numeric) <= estimate.bound) | estimate.kinky
     again = everywhere[doubtful.any(axis=(1, 2))]
     if len(again):
-        closer = _ladder(problem, i, full, again, range(first + 6, 2 * first + 1, -1))
-        old_numeric, old_bound = estimate.numeric[again], estimate.bound[again]
-        better = closer.bound < old_bound
-        estimate.numeric[again] = np.where(better, closer.numeric, old_numeric)
-        estimate.bound[again] = np.where(better, closer.bound, old_bound)
+        largest = float(np.abs(problem.inputs[i]).max())  # steps grow with |x|: go down as far for large ones
+        last = 2 * first + 1 - max(0, round(np.log2(max(largest, 1))))
+        closer = _ladder(problem, i, full, again, range(first + 6, last, -1))
+        estimate.numeric[again], estimate.bound[again] = closer.numeric, closer.bound
         estimate.kinky[again] = closer.kinky
     return estimate
 
@@ -399,9 +418,10 @@ def _ladder(problem: _Problem, i: int, full: bool, elements: Any, exponents: Seq
     plus, sizes = problem.values(i, elements, steps, full)
     minus, _ = problem.values(i, elements, -steps, full)
     steps = steps[..., None]
-    numeric, error, used = extrapolated(plus, minus, steps)
+    finest = (plus[-1] - minus[-1]) / (2 * steps[-1])
+    noise = _rounding(problem, i, elements, sizes, finest, steps[-1])
+    numeric, error, used = extrapolated(plus, minus, steps, noise)
     rounding = _rounding(problem, i, elements, sizes, numeric, used)
-    noise = _rounding(problem, i, elements, sizes, numeric, steps[-1])
     centre = problem.read(i, problem.output, 1, full)
     gap = np.abs(plus + minus - 2 * centre) / steps  # |right-hand − left-hand| quotient, at each step
     jumps = (gap[-1] > 0.75 * gap[-2]) & (gap[-1] > 4 * noise)

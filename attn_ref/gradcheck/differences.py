@@ -48,7 +48,7 @@ def stencil_for(degree: int) -> tuple[tuple[float, float], ...]:
     raise ValueError(f"degree={degree} is too high: exact stencils go to degree {max(STENCILS)}; leave degree out")
 
 
-def extrapolated(plus: Floats, minus: Floats, steps: Floats) -> tuple[Floats, Floats, Floats]:
+def extrapolated(plus: Floats, minus: Floats, steps: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
     """Extrapolate central differences to step 0.
 
     Parameters
@@ -57,14 +57,22 @@ def extrapolated(plus: Floats, minus: Floats, steps: Floats) -> tuple[Floats, Fl
         f at +steps and −steps; each step is half the one before it.
     steps : array, shape (levels, …)
         The steps, broadcast against the values.
+    noise : array, broadcast against (…)
+        Rounding error of the quotient at the smallest step.
 
     Returns
     -------
     derivative, error, step : array, shape (…)
         The best entry of Richardson's triangle, the estimate of its error, and the smallest step that went into it.
+
+    Notes
+    -----
+    Large steps may agree by chance, on a fast oscillation for one. So an entry counts only if the quotient at the
+    smallest step, within four times its own last change and the noise, says the same.
     """
     central = (plus - minus) / (2 * steps)
-    best, error = central[-1], np.full(central.shape[1:], np.inf)
+    best, error = central[-1], np.abs(central[-1] - central[-2])
+    radius = 4 * error + noise
     step = np.broadcast_to(steps[-1], best.shape)
     row = central[:1]
     for level in range(1, len(central)):
@@ -73,7 +81,7 @@ def extrapolated(plus: Floats, minus: Floats, steps: Floats) -> tuple[Floats, Fl
         for j in range(1, level + 1):
             row[j] = row[j - 1] + (row[j - 1] - previous[j - 1]) / (4.0**j - 1)
             disagreement = np.maximum(np.abs(row[j] - row[j - 1]), np.abs(row[j] - previous[j - 1]))
-            better = disagreement < error
+            better = (disagreement < error) & (np.abs(row[j] - central[-1]) <= radius)
             best, error = np.where(better, row[j], best), np.where(better, disagreement, error)
             step = np.where(better, np.broadcast_to(steps[level], best.shape), step)
     return best, error, step

@@ -83,7 +83,7 @@ def _nan_points(subject: Subject, call: Call) -> Iterator[tuple[str, float]]:
         yield _verdict(f"result {i}: unchanged at the other points", _same(a, b))
     for i, (a, b) in enumerate(zip(found[3:], expected[3:], strict=True), start=3):
         a, b = a.copy(), b.copy()
-        if a.shape == grid.shape:
+        if i in (4, 6):  # cotangents of the grid
             yield _verdict(f"result {i}: NaN in every component of the point", bool(np.isnan(a[bad]).all()))
             a[bad] = b[bad] = 0
         yield _verdict(f"result {i}: nothing added elsewhere", _same(a, b))

@@ -136,9 +136,10 @@ def affine_grid_backward(grad_grid: Array, size: tuple[int, ...], *, align_corne
     call = validation.numbers(grad_grid=grad_grid)
     space = sizes[2:]
     validation.shape("grad_grid", grad_grid, (sizes[0], *space, len(space)), f"the shape of the grid of size {sizes}")
-    (dg,) = call.arrays
+    if grad_grid.size == 0:
+        return call.backend.xp.zeros((sizes[0], len(space), len(space) + 1), call.dtype)
     base = _base_grid(call, space, align_corners)  # (P, d+1)
-    dg = dg.reshape(sizes[0], prod(space), len(space))  # (N, P, d)
+    dg = call["grad_grid"].reshape(sizes[0], prod(space), len(space))  # (N, P, d)
     with call.backend.quiet():
         return call.finish(call.backend.xp.matmul(dg.swapaxes(1, 2), base))
 
@@ -201,10 +202,11 @@ def _grid(name: str, theta: Array, size: tuple[int, ...], align_corners: bool) -
         raise ValueError(f"{name} has batch size {theta.shape[0]} but size starts with {sizes[0]}: they must agree")
     wanted = (sizes[0], *space, d)
     validation.allocatable("size", wanted, call.dtype, call.backend)
-    (theta,) = call.arrays
+    if 0 in wanted:
+        return call.backend.xp.zeros(wanted, call.dtype)
     base = _base_grid(call, space, align_corners)  # (P, d+1)
     with call.backend.quiet():
-        grid = call.backend.xp.matmul(base, theta.swapaxes(1, 2))  # (N, P, d)
+        grid = call.backend.xp.matmul(base, call[name].swapaxes(1, 2))  # (N, P, d)
         return call.finish(grid.reshape(wanted))
 
 
@@ -216,10 +218,9 @@ def _check_size(size: object, align_corners: object) -> tuple[tuple[int, ...], b
 def _base_grid(call: Numbers, space: tuple[int, ...], align_corners: bool) -> Array:
     """Rows (x, y, 1) or (x, y, z, 1) of the centres of all output pixels, x running fastest. (P, d+1)."""
     backend = call.backend
-    working = next(array.dtype for array in call.arrays)
-    axes = [backend.xp.asarray(pixel_centres(s, align_corners).astype(working)) for s in space]
+    axes = [backend.xp.asarray(pixel_centres(s, align_corners).astype(call.working)) for s in space]
     mesh = backend.xp.meshgrid(*axes, indexing="ij")
-    ones = backend.xp.ones(space, working)
+    ones = backend.xp.ones(space, call.working)
     return backend.xp.stack([*reversed(mesh), ones], axis=-1).reshape(prod(space), len(space) + 1)
 
 
@@ -263,7 +264,7 @@ def affine_inverse(theta: Array) -> Array:
     """
     call = _check_theta(theta=theta)
     with call.backend.quiet():
-        return call.finish(_inverse(call.backend, call.arrays[0])[:, :-1])
+        return call.finish(_inverse(call.backend, call["theta"])[:, :-1])
 
 
 def affine_inverse_backward(grad_inverse: Array, theta: Array) -> Array:
@@ -288,8 +289,8 @@ def affine_inverse_backward(grad_inverse: Array, theta: Array) -> Array:
     """
     call = _check_theta(theta=theta, grad_inverse=grad_inverse)
     with call.backend.quiet():
-        Jt = _inverse(call.backend, call.arrays[0]).swapaxes(1, 2)
-        G = _homogeneous(call.backend, call.arrays[1], last=0)
+        Jt = _inverse(call.backend, call["theta"]).swapaxes(1, 2)
+        G = _homogeneous(call.backend, call["grad_inverse"], last=0)
         return call.finish(-(Jt @ G @ Jt)[:, :-1])
 
 
@@ -313,8 +314,8 @@ def affine_inverse_jvp(theta: Array, theta_tangent: Array) -> Array:
     """
     call = _check_theta(theta=theta, theta_tangent=theta_tangent)
     with call.backend.quiet():
-        J = _inverse(call.backend, call.arrays[0])
-        M_dot = _homogeneous(call.backend, call.arrays[1], last=0)
+        J = _inverse(call.backend, call["theta"])
+        M_dot = _homogeneous(call.backend, call["theta_tangent"], last=0)
         return call.finish(-(J @ M_dot @ J)[:, :-1])
 
 
@@ -342,9 +343,9 @@ def affine_inverse_double_backward(
     """
     call = _check_theta(theta=theta, grad_inverse=grad_inverse, grad_grad_theta=grad_grad_theta)
     with call.backend.quiet():
-        J = _inverse(call.backend, call.arrays[0])
-        G = _homogeneous(call.backend, call.arrays[1], last=0)
-        V = _homogeneous(call.backend, call.arrays[2], last=0)
+        J = _inverse(call.backend, call["theta"])
+        G = _homogeneous(call.backend, call["grad_inverse"], last=0)
+        V = _homogeneous(call.backend, call["grad_grad_theta"], last=0)
         Jt, Vt = J.swapaxes(1, 2), V.swapaxes(1, 2)
         of_G = -(J @ V @ J)[:, :-1]
         of_M = (Jt @ (G @ Jt @ Vt + Vt @ Jt @ G) @ Jt)[:, :-1]
@@ -392,7 +393,7 @@ def _inverse(backend: Backend, theta: Array) -> Array:
         )
     inverse = cofactors.swapaxes(1, 2) / determinant[:, None, None]
     inverse = xp.ldexp(xp.ldexp(inverse, -c.swapaxes(1, 2)), -r.swapaxes(1, 2))
-    return _homogeneous(backend, xp.concatenate([inverse, -(inverse @ shift)], axis=2), last=1)
+    return _homogeneous(backend, xp.concatenate([inverse, 0 - inverse @ shift], axis=2), last=1)
 
 
 def _exponents(xp: ModuleType, A: Array, axis: int) -> Array:
@@ -405,7 +406,7 @@ def _exponents(xp: ModuleType, A: Array, axis: int) -> Array:
 def _cofactors(xp: ModuleType, A: Array) -> tuple[Array, Array]:
     """Cofactors of A (N, d, d), and the sum of the magnitudes of all products in its determinant (N,)."""
     if A.shape[1] == 2:
-        cofactors = xp.stack([A[:, 1, 1], -A[:, 1, 0], -A[:, 0, 1], A[:, 0, 0]], axis=1).reshape(A.shape)
+        cofactors = xp.stack([A[:, 1, 1], 0 - A[:, 1, 0], 0 - A[:, 0, 1], A[:, 0, 0]], axis=1).reshape(A.shape)
         return cofactors, (xp.abs(A[:, 0]) * xp.abs(cofactors[:, 0])).sum(axis=1)
     # Rows and columns taken cyclically, the sign of a 3×3 cofactor is always +.
     one, two = xp.asarray([1, 2, 0]), xp.asarray([2, 0, 1])

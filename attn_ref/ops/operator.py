@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+from numbers import Integral
 
 from scipy import sparse
 
@@ -87,12 +89,16 @@ class SamplingOperator:
 
         Raises
         ------
+        TypeError
+            If an axis is no integer.
         ValueError
             If an axis does not exist or more than two are given.
         """
-        known = self._table.axes
+        known = tuple(self._table.axes)
+        if any(isinstance(a, bool) or not isinstance(a, Integral) for a in axes):
+            raise TypeError(f"axes must be integers, at most two of {known}, got {axes!r}")
         if len(axes) > 2 or any(a not in known for a in axes):
-            raise ValueError(f"axes must be at most two of {tuple(known)}, got {axes!r}")
+            raise ValueError(f"axes must be at most two of {known}, got {axes!r}")
         to_host = self._call.backend.to_host
         with self._call.backend.quiet():
             weight = to_host(self._table.hold(axes, self._table.weight(*axes)))
@@ -193,7 +199,9 @@ class SamplingOperator:
         channels = image.shape[-1 if channels_last else 1] if image.ndim > 1 else 0
         wanted = (self.batch, *space, channels) if channels_last else (self.batch, channels, *space)
         validation.shape(name, image, wanted, "for this operator")
-        return rows_of_image(call.backend, call.arrays[0], channels_last, with_nothing=with_nothing)
+        for size in (self.input_size, self.output_size):
+            validation.allocatable(name, (self.batch, channels, *size), call.working, call.backend)
+        return rows_of_image(call.backend, call[name], channels_last, with_nothing=with_nothing)
 
     def _image(self, rows: Array, space: tuple[int, ...], channels_last: bool) -> Array:
         return self._call.finish(image_of_rows(self._call.backend, rows, self.batch, space, channels_last))
@@ -233,9 +241,10 @@ def sampling_operator(
     mode = validation.choice("mode", mode, MODES)
     padding_mode = validation.choice("padding_mode", padding_mode, PADDINGS)
     align_corners = validation.flag("align_corners", align_corners)
-    batch = grid.shape[0] if grid.ndim else 0
-    validation.image_and_grid((batch, 0, *space), grid.shape, channels_last=False)
+    validation.grid_for(grid.shape, len(space), f"input_size {space} is {len(space)}-D")
+    if grid.shape[0] * prod(space) >= 2**62:
+        raise ValueError(f"input_size={space} has more pixels than an index can count")
     with call.backend.quiet():
-        table = TapTable(call.backend, call.arrays[0], space, mode, padding_mode, align_corners)
+        table = TapTable(call, space, mode, padding_mode, align_corners)
         table.index  # noqa: B018  computed now, so that the object never changes
-    return SamplingOperator(call, table, tuple(grid.shape[1:-1]))
+    return SamplingOperator(replace(call, given={}), table, tuple(grid.shape[1:-1]))

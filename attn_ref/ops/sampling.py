@@ -313,7 +313,6 @@ class _Call:
     """One checked call: its arrays by name as rows, and the way back to the caller's layout."""
 
     numbers: Numbers
-    named: dict[str, Array]
     channels_last: bool
     operator: TapTable
     quiet: Callable[[], AbstractContextManager[object]]
@@ -321,16 +320,16 @@ class _Call:
     def rows(self, name: str) -> Array:
         """An image or a cotangent of one, (R + 1, C); a cotangent of the output, (M, C)."""
         backend, with_nothing = self.numbers.backend, name != "grad_output"
-        return rows_of_image(backend, self.named[name], self.channels_last, with_nothing=with_nothing)
+        return rows_of_image(backend, self.numbers[name], self.channels_last, with_nothing=with_nothing)
 
     def components(self, name: str) -> list[Array]:
         """A tangent or cotangent of the grid, component by component, (M, 1) each."""
-        array = self.named[name]
+        array = self.numbers[name]
         return [array[..., a].reshape(-1, 1) for a in self.operator.axes]
 
     def output(self, rows: Array) -> Array:
         """(M, C) to the layout of the output."""
-        return self._image(rows, self.named["grid"].shape[1:-1])
+        return self._image(rows, self.numbers["grid"].shape[1:-1])
 
     def image(self, rows: Array) -> Array:
         """(R, C) to the layout of the input."""
@@ -339,7 +338,7 @@ class _Call:
     def grid(self, components: list[Array]) -> Array:
         """(M,) for each component to the layout of the grid."""
         stacked = self.numbers.backend.xp.stack(components, axis=-1)
-        return self.numbers.finish(stacked.reshape(self.named["grid"].shape))
+        return self.numbers.finish(stacked.reshape(self.numbers["grid"].shape))
 
     def _image(self, rows: Array, space: tuple[int, ...]) -> Array:
         image = image_of_rows(self.numbers.backend, rows, self.operator.batch, space, self.channels_last)
@@ -366,9 +365,9 @@ def _check(arrays: dict[str, Array], mode: str, padding_mode: str, align_corners
     }
     for name in arrays.keys() & expected.keys():
         validation.shape(name, arrays[name], *expected[name])
-    validation.allocatable("grid", output, numbers.dtype, numbers.backend)
-    named = dict(zip(arrays, numbers.arrays, strict=True))
+    validation.allocatable("input", image, numbers.working, numbers.backend)
+    validation.allocatable("grid", output, numbers.working, numbers.backend)
     quiet = numbers.backend.quiet
     with quiet():
-        operator = TapTable(numbers.backend, named["grid"], space, mode, padding_mode, align_corners)
-    return _Call(numbers, named, channels_last, operator, quiet)
+        operator = TapTable(numbers, space, mode, padding_mode, align_corners)
+    return _Call(numbers, channels_last, operator, quiet)

@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from attn_ref import validation
 from attn_ref.backend import Array, Backend
 from attn_ref.ops.boundary import PADDINGS
 from attn_ref.ops.coordinates import pixels_per_unit, to_pixels
 from attn_ref.ops.interpolation import MODES
+from attn_ref.validation import Numbers
 
 __all__ = ["TapTable", "image_of_rows", "rows_of_image"]
 
@@ -89,10 +91,8 @@ class TapTable:
 
     Parameters
     ----------
-    backend : Backend
-        The array library.
-    grid : array, shape (N, …, d)
-        Normalised sample points, x first, in the precision to compute with.
+    numbers : Numbers
+        The checked arrays of the call; ``grid``, of shape (N, …, d), holds the sample points, x first.
     space : tuple of int
         Spatial size of the image, (H, W) or (D, H, W).
     mode, padding_mode, align_corners
@@ -105,17 +105,21 @@ class TapTable:
     """
 
     def __init__(
-        self, backend: Backend, grid: Array, space: tuple[int, ...], mode: str, padding_mode: str, align_corners: bool
+        self, numbers: Numbers, space: tuple[int, ...], mode: str, padding_mode: str, align_corners: bool
     ) -> None:
-        xp = backend.xp
+        backend, xp = numbers.backend, numbers.backend.xp
+        grid_shape = numbers.given["grid"].shape
+        taps = len(MODES[mode].coefficients) ** len(space)
+        validation.allocatable("grid", (*grid_shape[:-1], taps), np.dtype(np.float64), backend)
+        table = (prod(grid_shape[:-1]), taps)
+        grid = numbers["grid"]
         self.backend = backend
         self.axes = range(len(space))
         self.batch = grid.shape[0]
         self.space = space
         self.pixels = self.batch * prod(space)
-        points = grid.reshape(-1, len(space))  # (M, d)
-        taps = len(MODES[mode].coefficients) ** len(space)
-        fits = max(len(points) * taps, self.pixels + 1) < 2**31
+        points = grid.reshape(table[0], len(space))  # (M, d)
+        fits = max(prod(table), self.pixels + 1) < 2**31
         self._integer = np.dtype(np.int32 if fits else np.int64)
         self._along = [
             _axis(backend, points[:, a], space[-1 - a], mode, padding_mode, align_corners, self._integer)

@@ -61,9 +61,9 @@ class _Library(ModuleType):
 
 
 def _table(patch: Patch, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change what a TapTable is made from: grid, space, mode, padding_mode, align_corners."""
+    """Change what a TapTable is made from: numbers, space, mode, padding_mode, align_corners."""
     original = taps.TapTable.__init__
-    names = ("backend", "grid", "space", "mode", "padding_mode", "align_corners")
+    names = ("numbers", "space", "mode", "padding_mode", "align_corners")
 
     def init(self: taps.TapTable, *values: Any) -> None:
         arguments = dict(zip(names, values, strict=True))
@@ -71,6 +71,11 @@ def _table(patch: Patch, change: Callable[[dict[str, Any]], None]) -> None:
         original(self, **arguments)
 
     patch.setattr(taps.TapTable, "__init__", init)
+
+
+def _regrid(arguments: dict[str, Any], change: Callable[[Any], Any]) -> None:
+    numbers = arguments["numbers"]
+    arguments["numbers"] = dataclasses.replace(numbers, given={"grid": change(numbers.given["grid"])})
 
 
 def _original(name: str) -> Operation:
@@ -82,7 +87,7 @@ def _original(name: str) -> Operation:
 
 
 def swapped_axes(patch: Patch) -> None:
-    _table(patch, lambda a: a.update(grid=a["grid"][..., ::-1]))
+    _table(patch, lambda a: _regrid(a, lambda grid: grid[..., ::-1]))
 
 
 def swapped_meshgrid(patch: Patch) -> None:
@@ -159,7 +164,8 @@ def channels_last_kernel_on_channels_first(patch: Patch) -> None:
 def border_as_clamped_grid(patch: Patch) -> None:
     def change(a: dict[str, Any]) -> None:
         if a["padding_mode"] == "border":
-            a.update(grid=np.clip(a["grid"], -1, 1), padding_mode="zeros")
+            _regrid(a, lambda grid: np.clip(grid, -1, 1))
+            a.update(padding_mode="zeros")
 
     _table(patch, change)
 
@@ -380,18 +386,42 @@ def inverse_without_shift(patch: Patch) -> None:
 SAMPLE, GRID, INVERSE = "grid_sample", "affine_grid", "affine_inverse"
 
 BUGS: tuple[Bug, ...] = (
-    Bug("x and y swapped in the grid", "many ports", SAMPLE, swapped_axes, ("oracle",)),
+    Bug(
+        "x and y swapped in the grid",
+        "many ports",
+        SAMPLE,
+        swapped_axes,
+        ("oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
     Bug("meshgrid indexing swapped", "many ports", GRID, swapped_meshgrid, ("oracle",)),
-    Bug("rows of theta swapped", "ports of (y, x) code", GRID, swapped_theta_rows, ("oracle",)),
-    Bug("align_corners flipped", "conversions", SAMPLE, flipped_alignment, ("oracle",)),
-    Bug("align_corners flipped in backward only", "", SAMPLE, flipped_alignment_in_backward, ("jacobian", "jvp-vjp")),
+    Bug(
+        "rows of theta swapped",
+        "ports of (y, x) code",
+        GRID,
+        swapped_theta_rows,
+        ("adjoint", "jvp-vjp", "oracle", "jacobian"),
+    ),
+    Bug(
+        "align_corners flipped",
+        "conversions",
+        SAMPLE,
+        flipped_alignment,
+        ("oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
+    Bug(
+        "align_corners flipped in backward only",
+        "",
+        SAMPLE,
+        flipped_alignment_in_backward,
+        ("adjoint", "jvp-vjp", "oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
     Bug("align_corners flipped in the base grid only", "", GRID, flipped_alignment_in_base_grid, ("oracle",)),
     Bug(
         "pixels (S−2)/2, corners clipped before the weights",
         "kevinzakka/spatial-transformer-network",
         SAMPLE,
         size_minus_two,
-        ("oracle",),
+        ("oracle", "jacobian", "second-differences", "kinks", "special"),
     ),
     Bug("half-open base grid −1 + 2i/S", "fxia22/stn.pytorch", GRID, half_open_base_grid, ("oracle",)),
     Bug("one pixel aligned at −1", "ONNX reference evaluator", GRID, one_pixel_at_minus_one, ("oracle",)),
@@ -400,28 +430,70 @@ BUGS: tuple[Bug, ...] = (
         "fxia22/stn.pytorch, CUDA backward",
         SAMPLE,
         channels_last_kernel_on_channels_first,
-        ("jacobian", "layouts"),
+        ("adjoint", "jvp-vjp", "oracle", "jacobian", "second-differences", "kinks", "layouts", "special"),
     ),
-    Bug("border as clamp(grid, −1, 1) with zeros", "emulations", SAMPLE, border_as_clamped_grid, ("oracle",)),
-    Bug("border gradient not zeroed", "PyTorch #23925", SAMPLE, border_gradient_not_zeroed, ("jacobian", "kinks")),
-    Bug("border gradient kept at the ends", "PyTorch #23925", SAMPLE, border_gradient_kept_at_the_ends, ("kinks",)),
-    Bug("sign of the reflected gradient lost", "", SAMPLE, reflection_sign_lost, ("jacobian", "oracle")),
-    Bug("reflection about the wrong edge", "", SAMPLE, reflection_about_the_wrong_edge, ("oracle",)),
-    Bug("scale S/2 missing from the grid gradient", "", SAMPLE, scale_missing, ("jacobian", "oracle")),
-    Bug("scales S/2 and (S−1)/2 exchanged", "", SAMPLE, scale_exchanged, ("jacobian", "oracle")),
+    Bug(
+        "border as clamp(grid, −1, 1) with zeros",
+        "emulations",
+        SAMPLE,
+        border_as_clamped_grid,
+        ("oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
+    Bug(
+        "border gradient not zeroed",
+        "PyTorch #23925",
+        SAMPLE,
+        border_gradient_not_zeroed,
+        ("oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
+    Bug(
+        "border gradient kept at the ends",
+        "PyTorch #23925",
+        SAMPLE,
+        border_gradient_kept_at_the_ends,
+        ("oracle", "kinks"),
+    ),
+    Bug(
+        "sign of the reflected gradient lost",
+        "",
+        SAMPLE,
+        reflection_sign_lost,
+        ("jacobian", "second-differences", "kinks"),
+    ),
+    Bug("reflection about the wrong edge", "", SAMPLE, reflection_about_the_wrong_edge, ("oracle", "kinks", "special")),
+    Bug(
+        "scale S/2 missing from the grid gradient",
+        "",
+        SAMPLE,
+        scale_missing,
+        ("oracle", "jacobian", "second-differences", "kinks"),
+    ),
+    Bug(
+        "scales S/2 and (S−1)/2 exchanged",
+        "",
+        SAMPLE,
+        scale_exchanged,
+        ("oracle", "jacobian", "second-differences", "kinks"),
+    ),
     Bug(
         "cubic pads the point, not the taps",
         "ONNX Runtime #10607, old ONNX reference",
         SAMPLE,
         cubic_pads_the_point,
-        ("oracle",),
+        ("oracle", "kinks", "special"),
     ),
-    Bug("cubic with A = −0.5", "conversions", SAMPLE, cubic_coefficient_half, ("oracle",)),
-    Bug("nearest rounds half away from zero", "", SAMPLE, nearest_half_away_from_zero, ("kinks",)),
+    Bug("cubic with A = −0.5", "conversions", SAMPLE, cubic_coefficient_half, ("oracle", "kinks")),
+    Bug("nearest rounds half away from zero", "", SAMPLE, nearest_half_away_from_zero, ("oracle", "kinks")),
     Bug("nearest rounds before padding", "PyTorch #97000", SAMPLE, nearest_rounds_before_padding, ("kinks",)),
-    Bug("nearest differs in 3-D", "PyTorch #97000", SAMPLE, nearest_different_in_3d, ("kinks",), ndim=3),
-    Bug("linear read as nearest", "TensorRT #4646", SAMPLE, linear_read_as_nearest, ("oracle",)),
-    Bug("coordinates in float32", "ONNX reference evaluator", SAMPLE, coordinates_in_float32, ("jacobian",)),
+    Bug("nearest differs in 3-D", "PyTorch #97000", SAMPLE, nearest_different_in_3d, ("oracle", "kinks"), ndim=3),
+    Bug("linear read as nearest", "TensorRT #4646", SAMPLE, linear_read_as_nearest, ("oracle", "kinks")),
+    Bug(
+        "coordinates in float32",
+        "ONNX reference evaluator",
+        SAMPLE,
+        coordinates_in_float32,
+        ("jacobian", "second-differences", "kinks"),
+    ),
     Bug(
         "cast to integer before the range test",
         "ONNX Runtime #27975, PyTorch #35202",
@@ -430,20 +502,62 @@ BUGS: tuple[Bug, ...] = (
         ("special",),
     ),
     Bug("outside taps multiplied by 0", "PyTorch #194787", SAMPLE, masked_by_multiplication, ("special",)),
-    Bug("scatter by assignment: repeats lost", "", SAMPLE, scatter_by_assignment, ("adjoint", "jacobian")),
-    Bug("gradient averaged over the batch", "", SAMPLE, averaged_over_batch, ("adjoint", "jacobian")),
-    Bug("gradient accumulated twice", "", SAMPLE, accumulated_twice, ("adjoint", "jacobian")),
-    Bug("the cotangent ignored: gradient of the sum", "", SAMPLE, sum_over_ones, ("adjoint", "jacobian")),
-    Bug("an input written to", "", SAMPLE, input_written_to, ("purity",)),
-    Bug("jvp without the grid's part", "", SAMPLE, jvp_without_grid, ("jvp-vjp", "oracle")),
+    Bug(
+        "scatter by assignment: repeats lost",
+        "",
+        SAMPLE,
+        scatter_by_assignment,
+        ("adjoint", "jvp-vjp", "second-order", "oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
+    Bug(
+        "gradient averaged over the batch",
+        "",
+        SAMPLE,
+        averaged_over_batch,
+        ("adjoint", "jvp-vjp", "oracle", "jacobian", "second-differences", "kinks"),
+    ),
+    Bug(
+        "gradient accumulated twice",
+        "",
+        SAMPLE,
+        accumulated_twice,
+        ("adjoint", "jvp-vjp", "oracle", "jacobian", "second-differences", "kinks"),
+    ),
+    Bug(
+        "the cotangent ignored: gradient of the sum",
+        "",
+        SAMPLE,
+        sum_over_ones,
+        ("adjoint", "jvp-vjp", "oracle", "jacobian", "second-differences", "kinks", "special"),
+    ),
+    Bug("an input written to", "", SAMPLE, input_written_to, ("jacobian", "second-differences", "purity", "special")),
+    Bug("jvp without the grid's part", "", SAMPLE, jvp_without_grid, ("jvp-vjp", "second-order", "oracle", "kinks")),
     Bug(
         "second derivative in the grid missing",
         "",
         SAMPLE,
         mixed_second_derivative_missing,
-        ("second-differences", "oracle"),
+        ("oracle", "second-differences", "kinks"),
     ),
-    Bug("inverse: off-diagonals transposed, wrong sign", "RMPE Caffe", INVERSE, inverse_transposed, ("jacobian",)),
-    Bug("inverse: 1/det² missing", "RMPE Caffe", INVERSE, inverse_without_determinant, ("jacobian", "jvp-vjp")),
-    Bug("inverse: the shift's part missing", "", INVERSE, inverse_without_shift, ("jacobian", "jvp-vjp")),
+    Bug(
+        "inverse: off-diagonals transposed, wrong sign",
+        "RMPE Caffe",
+        INVERSE,
+        inverse_transposed,
+        ("jvp-vjp", "oracle", "jacobian", "second-differences"),
+    ),
+    Bug(
+        "inverse: 1/det² missing",
+        "RMPE Caffe",
+        INVERSE,
+        inverse_without_determinant,
+        ("jvp-vjp", "oracle", "jacobian", "second-differences", "precision", "special"),
+    ),
+    Bug(
+        "inverse: the shift's part missing",
+        "",
+        INVERSE,
+        inverse_without_shift,
+        ("jvp-vjp", "oracle", "jacobian", "second-differences"),
+    ),
 )

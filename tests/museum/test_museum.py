@@ -10,6 +10,7 @@ from attn_ref.gradcheck.runner import pairs, run_pair
 from attn_ref.registry import OPERATIONS
 
 from .bugs import BUGS, Bug
+from .page import PAGE, page
 
 EXAMPLES = 3
 
@@ -49,3 +50,7 @@ def test_cylinder_grid_with_the_derivative_of_another_function_is_caught():
     right = check_gradients(lambda theta: -np.cos(theta), lambda dy, theta: dy * np.sin(theta), [theta], batched=True)
     assert right.passed
     assert not wrong.passed
+
+
+def test_the_page_in_the_docs_is_the_table():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.museum.page"

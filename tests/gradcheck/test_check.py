@@ -1,0 +1,266 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import attn_ref
+from attn_ref.gradcheck import GradientError, check_gradients
+
+FLOATS = st.floats(-3, 3, allow_subnormal=False)
+
+
+def smooth(x, w):
+    return np.tanh(x @ w.T)
+
+
+def smooth_backward(dy, x, w):
+    dh = dy * (1 - np.tanh(x @ w.T) ** 2)
+    return dh @ w, dh.T @ x
+
+
+@given(x=hnp.arrays(np.float64, (5, 4), elements=FLOATS), w=hnp.arrays(np.float64, (3, 4), elements=FLOATS))
+def test_a_right_gradient_passes_whatever_the_flags(x, w):
+    for batched in (False, [True, False]):
+        report = check_gradients(smooth, smooth_backward, [x, w], batched=batched)
+        report.raise_if_failed()
+        assert not report.kinks
+
+
+@given(x=hnp.arrays(np.float64, (5, 4), elements=FLOATS), factor=st.sampled_from([1 + 1e-6, 1 - 1e-6, 2, -1, 0]))
+def test_a_gradient_off_by_a_millionth_fails(x, factor):
+    w = np.linspace(-1, 1, 12).reshape(3, 4)
+    report = check_gradients(
+        smooth, lambda dy, x, w: (smooth_backward(dy, x, w)[0] * factor, smooth_backward(dy, x, w)[1]), [x, w]
+    )
+    assert not report.passed
+    assert [c.name for c in report.failures] == ["input 0: random cotangent", "input 0: full Jacobian"]
+
+
+def test_one_wrong_element_is_found_and_named():
+    x = np.random.default_rng(0).standard_normal((3, 4, 5))
+
+    def backward(dy, x):
+        dx = dy * 2 * x
+        dx[1, 2, 3] *= 1.001
+        return dx
+
+    report = check_gradients(lambda x: x**2, backward, [x], names=["image"])
+    worst = report.failures[0]
+    assert worst.name == "image: random cotangent"
+    assert worst.index == (1, 2, 3)
+    assert worst.error == pytest.approx(abs(worst.analytic - worst.numeric))
+    with pytest.raises(GradientError, match=r"image: random cotangent .*FAILED"):
+        report.raise_if_failed()
+
+
+def test_the_report_prints_both_numbers_and_the_bound():
+    x = np.array([[0.5], [2.0]])
+    text = str(check_gradients(lambda x: x**2, lambda dy, x: dy * x, [x], batched=True))
+    header, first, *_ = text.splitlines()
+    for word in ("elements", "bound", "at", "analytic", "numeric"):
+        assert word in header
+    assert "FAILED" in first
+
+
+def test_errors_that_cancel_in_a_sum_are_found():
+    """A backward pass that permutes its cotangent is right for ones: random cotangents are not fooled."""
+    x = np.random.default_rng(1).standard_normal((2, 6))
+    report = check_gradients(lambda x: 3 * x, lambda dy, x: 3 * dy[:, ::-1], [x], batched=True)
+    assert not report.passed
+
+
+def test_an_averaged_batch_is_found_in_batched_mode():
+    x = np.random.default_rng(2).standard_normal((4, 3))
+    report = check_gradients(lambda x: x**3, lambda dy, x: dy * 3 * x**2 / len(x), [x], batched=True)
+    assert not report.passed
+
+
+def test_fast_oscillation_and_large_values_pass():
+    x = np.array([[0.0, 1.0, -2.0, 1e-9, 1e4]])
+    assert check_gradients(lambda x: np.sin(50 * x), lambda dy, x: dy * 50 * np.cos(50 * x), [x]).passed
+    assert check_gradients(lambda x: 1e6 + x**2, lambda dy, x: dy * 2 * x, [x]).passed
+
+
+def test_float32_passes_with_its_own_bound_and_still_finds_a_percent():
+    rng = np.random.default_rng(3)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 4), (3, 4)))
+    assert check_gradients(smooth, smooth_backward, [x, w], batched=[True, False]).passed
+    wrong = check_gradients(smooth, lambda *a: [1.02 * g for g in smooth_backward(*a)], [x, w], batched=[True, False])
+    assert not wrong.passed
+
+
+# --- kinks
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy, x):
+    return dy * (x > 0)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@given(data=st.data())
+def test_a_kink_is_reported_as_a_kink(batched, data):
+    x = data.draw(hnp.arrays(np.float64, (2, 3), elements=st.floats(0.01, 3) | st.floats(-3, -0.01)))
+    place = data.draw(st.tuples(st.integers(0, 1), st.integers(0, 2)))
+    x[place] = data.draw(st.sampled_from([0.0, 1e-12, -1e-12, 1e-9]))
+    report = check_gradients(relu, relu_backward, [x], batched=batched)
+    assert report.passed
+    assert [kink.index for kink in report.kinks] == [place]
+    assert report.kinks[0].between
+    assert "on or near a kink" in str(report)
+
+
+def test_a_kink_does_not_hide_a_wrong_gradient_elsewhere():
+    x = np.array([[0.0, 1.0, -1.0]])
+    report = check_gradients(relu, lambda dy, x: dy * (x > 0) * 1.01, [x], batched=True)
+    assert not report.passed
+    assert len(report.kinks) == 1
+
+
+def test_a_symmetric_kink_is_not_silently_passed():
+    """The central difference of |x| at 0 is 0 at every step, and so is the subgradient sign(0)."""
+    report = check_gradients(np.abs, lambda dy, x: dy * np.sign(x), [np.array([[0.0, 1.0]])])
+    assert report.passed
+    assert [kink.index for kink in report.kinks] == [(0, 0)]
+
+
+def test_a_kink_a_thousandth_away_is_stepped_round():
+    report = check_gradients(relu, relu_backward, [np.array([0.001, -0.001])])
+    assert report.passed
+    assert not report.kinks
+
+
+def test_a_jump_is_a_kink():
+    report = check_gradients(lambda x: np.floor(x) + x, lambda dy, x: dy * 1, [np.array([1.0, 1.5])])
+    assert [kink.index for kink in report.kinks] == [(0,)]
+
+
+def test_given_kink_distances_are_believed():
+    x = np.array([[0.0, 0.5, -2.0]])
+    report = check_gradients(relu, relu_backward, [x], batched=True, kink_distance=[np.abs(x)])
+    assert [kink.index for kink in report.kinks] == [(0, 0)]
+    report = check_gradients(relu, relu_backward, [x], step=[0.6], degree=1, kink_distance=[np.abs(x)])
+    assert [kink.index for kink in report.kinks] == [(0, 0), (0, 1)]
+
+
+# --- exact stencils
+
+
+@pytest.mark.parametrize(("power", "degree"), [(1, 1), (2, 2), (3, 3), (4, 4)])
+def test_exact_stencils_have_no_truncation_error(power, degree):
+    x = np.array([[0.3, -1.2, 2.0]])
+    report = check_gradients(
+        lambda x: x**power, lambda dy, x: dy * power * x ** (power - 1), [x], step=[1.0], degree=degree
+    )
+    assert report.passed
+    assert max(c.error for c in report.comparisons) < 1e-12
+
+
+def test_a_degree_too_low_is_noticed():
+    x = np.array([[0.3, -1.2, 2.0]])
+    assert not check_gradients(lambda x: x**3, lambda dy, x: dy * 3 * x**2, [x], step=[0.5], degree=2).passed
+
+
+# --- shapes
+
+
+def test_scalar_outputs_and_zero_dimensional_inputs():
+    x, s = np.array([1.0, 2.0]), np.array(3.0)
+    report = check_gradients(
+        lambda x, s: np.array((s * x**2).sum()), lambda dy, x, s: (dy * s * 2 * x, np.array(dy * (x**2).sum())), [x, s]
+    )
+    report.raise_if_failed()
+
+
+def test_empty_inputs_and_outputs_pass():
+    assert check_gradients(lambda x: 2 * x, lambda dy, x: 2 * dy, [np.zeros((0, 3))], batched=True).passed
+
+
+def test_the_sampler_passes_and_its_flipped_alignment_fails():
+    rng = np.random.default_rng(0)
+    inputs = [rng.standard_normal((2, 3, 5, 6)), rng.uniform(-1, 1, (2, 4, 3, 2))]
+
+    def check(aligned_backward):
+        return check_gradients(
+            lambda x, g: attn_ref.grid_sample(x, g, align_corners=True),
+            lambda dy, x, g: attn_ref.grid_sample_backward(dy, x, g, align_corners=aligned_backward),
+            inputs,
+            batched=True,
+        )
+
+    assert check(True).passed
+    assert len(check(False).failures) == 4
+
+
+def test_inputs_are_not_written_to_even_if_the_function_tries():
+    x = np.array([[1.0, 2.0]])
+    before = x.tobytes()
+
+    def forward(x):
+        y = x**2
+        x += 1
+        return y
+
+    check_gradients(forward, lambda dy, x: dy * 2 * x, [x])
+    assert x.tobytes() == before
+
+
+def test_batched_is_one_call_for_all_elements():
+    calls = []
+
+    def forward(x):
+        calls.append(len(x))
+        return x**2
+
+    check_gradients(
+        forward, lambda dy, x: dy * 2 * x, [np.random.default_rng(0).standard_normal((3, 40))], batched=True
+    )
+    assert len(calls) <= 5
+
+
+# --- mistakes of the caller
+
+X = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"inputs": X}, TypeError, "sequence of arrays"),
+        ({"inputs": [[1.0, 2.0]]}, TypeError, r"inputs\[0\].*list"),
+        ({"inputs": [np.arange(3)]}, TypeError, r"inputs\[0\].*int64"),
+        ({"inputs": []}, ValueError, "empty"),
+        ({"batched": [True, False]}, ValueError, "batched"),
+        ({"batched": "yes"}, ValueError, "batched"),
+        ({"names": ["a", "b"]}, ValueError, "names"),
+        ({"step": [0.1]}, ValueError, "step and degree"),
+        ({"degree": 1}, ValueError, "step and degree"),
+        ({"step": [0.1], "degree": 5}, ValueError, "degree=5"),
+        ({"step": [0.1, 0.2], "degree": 1}, ValueError, "step"),
+        ({"kink_distance": np.ones(3)}, ValueError, "kink_distance"),
+        ({"forward": lambda x: [1.0]}, TypeError, "forward returned list"),
+        ({"forward": lambda x: x > 0}, TypeError, "forward returned"),
+        ({"forward": lambda x: x / 0}, ValueError, "NaN or inf"),
+        ({"backward": lambda dy, x: dy[0]}, ValueError, r"shape \(3,\) for input 0"),
+        ({"backward": lambda dy, x: (dy, dy)}, ValueError, "1 cotangents"),
+        ({"backward": lambda dy, x: None}, TypeError, "NoneType"),
+        ({"batched": True, "forward": lambda x: x.sum(axis=0)}, ValueError, "axis 0"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_the_caller_are_named(change, error, words):
+    arguments = {"forward": lambda x: 2 * x, "backward": lambda dy, x: 2 * dy, "inputs": [X], **change}
+    with np.errstate(all="ignore"), pytest.raises(error, match=words):
+        check_gradients(arguments.pop("forward"), arguments.pop("backward"), arguments.pop("inputs"), **arguments)
+
+
+def test_samples_that_influence_each_other_are_noticed():
+    def centred(x):
+        return x - x.mean(axis=0)
+
+    x = np.random.default_rng(0).standard_normal((3, 2))
+    with pytest.raises(ValueError, match="samples"):
+        check_gradients(centred, lambda dy, x: dy - dy.mean(axis=0), [x], batched=True)

@@ -1,0 +1,116 @@
+"""Every public function that takes arrays, as a call that works, to be spoiled or repeated one argument at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+import attn_ref
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function, its arrays and its options by name, all of which may be changed for one call."""
+
+    function: Callable[..., Any]
+    arrays: dict[str, Array]
+    options: dict[str, Any]
+
+    def __call__(self, **changes: Any) -> Any:
+        return self.function(**{**self.arrays, **self.options, **changes})
+
+    def results(self, **changes: Any) -> tuple[Array, ...]:
+        result = self(**changes)
+        return tuple(result) if isinstance(result, tuple) else (result,)
+
+    def with_arrays(self, change: Callable[[Array], Any]) -> Call:
+        return replace(self, arrays={name: change(array) for name, array in self.arrays.items()})
+
+
+def _of_operator(method: str) -> Callable[..., Any]:
+    """Make the operator of a grid and call one method of it."""
+
+    def call(grid: Any, input_size: tuple[int, ...], *, channels_last: Any = False, **arguments: Any) -> Any:
+        options = {name: arguments.pop(name) for name in ("mode", "padding_mode", "align_corners") if name in arguments}
+        S = attn_ref.sampling_operator(grid, input_size, **options)
+        return getattr(S, method)(**arguments, channels_last=channels_last)
+
+    return call
+
+
+def public_calls(
+    *,
+    batch: int = 2,
+    channels: int = 3,
+    image: tuple[int, ...] = (4, 5),
+    output: tuple[int, ...] = (6, 7),
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool = False,
+    channels_last: bool = False,
+    seed: int = 1,
+) -> dict[str, Call]:
+    """All functions and the three methods of the operator, with random arrays of these sizes in float64."""
+    normal = np.random.default_rng(seed).standard_normal
+    d = len(image)
+
+    def pixels(space: tuple[int, ...]) -> Array:
+        return normal((batch, *space, channels) if channels_last else (batch, channels, *space))
+
+    theta_shape, grid_shape = (batch, d, d + 1), (batch, *output, d)
+    theta = normal(theta_shape) + 4 * np.eye(d, d + 1)
+    x, dx, ddx, dy = pixels(image), pixels(image), pixels(image), pixels(output)
+    grid, dg = normal(grid_shape), normal(grid_shape)
+    size = {"size": (batch, channels, *output), "align_corners": align_corners}
+    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+    sampling = {**options, "channels_last": channels_last}
+    operator = {**sampling, "input_size": image}
+    f = attn_ref
+    table: list[tuple[Callable[..., Any], dict[str, Array], dict[str, Any]]] = [
+        (f.affine_grid, {"theta": theta}, size),
+        (f.affine_grid_backward, {"grad_grid": dg}, size),
+        (f.affine_grid_jvp, {"theta_tangent": normal(theta_shape)}, size),
+        (f.affine_grid_double_backward, {"grad_grad_theta": normal(theta_shape)}, size),
+        (f.affine_inverse, {"theta": theta}, {}),
+        (f.affine_inverse_backward, {"grad_inverse": normal(theta_shape), "theta": theta}, {}),
+        (f.affine_inverse_jvp, {"theta": theta, "theta_tangent": normal(theta_shape)}, {}),
+        (
+            f.affine_inverse_double_backward,
+            {"grad_grad_theta": normal(theta_shape), "grad_inverse": normal(theta_shape), "theta": theta},
+            {},
+        ),
+        (f.grid_sample, {"input": x, "grid": grid}, sampling),
+        (f.grid_sample_backward, {"grad_output": dy, "input": x, "grid": grid}, sampling),
+        (f.grid_sample_jvp, {"input": x, "grid": grid, "input_tangent": dx, "grid_tangent": dg}, sampling),
+        (
+            f.grid_sample_double_backward,
+            {"grad_grad_input": ddx, "grad_grad_grid": dg, "grad_output": dy, "input": x, "grid": grid},
+            sampling,
+        ),
+    ]
+    calls = {function.__name__: Call(function, arrays, options) for function, arrays, options in table}
+    calls["apply"] = Call(_of_operator("apply"), {"grid": grid, "input": x}, operator)
+    calls["transpose"] = Call(_of_operator("transpose"), {"grid": grid, "grad_output": dy}, operator)
+    calls["grid_gradient"] = Call(
+        _of_operator("grid_gradient"), {"grid": grid, "grad_output": dy, "input": x}, operator
+    )
+    return calls
+
+
+CALLS = public_calls()
+
+
+def arguments() -> Iterator[tuple[str, str]]:
+    """Each (call, name of one of its arrays)."""
+    for name, call in CALLS.items():
+        for argument in call.arrays:
+            yield name, argument
+
+
+def bytes_of(*arrays: Array) -> list[bytes]:
+    return [array.tobytes() for array in arrays]

@@ -1,0 +1,104 @@
+"""What the documentation promises: examples that run, docstrings that are whole, a start page whose code works."""
+
+import ast
+import doctest
+import functools
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import numpydoc.validate
+import pytest
+from numpydoc.docscrape import FunctionDoc
+
+import attn_ref
+
+ROOT = Path(__file__).parents[1]
+MODULES = ["attn_ref", *sorted(info.name for info in pkgutil.walk_packages(attn_ref.__path__, "attn_ref."))]
+RUNNABLE = {"attn_ref.__main__"}  # importing it runs the command line
+NAMES = [name for name in attn_ref.__all__ if callable(getattr(attn_ref, name))]
+METHODS = [
+    f"{name}.{attribute}"
+    for name in NAMES
+    if inspect.isclass(getattr(attn_ref, name)) and not issubclass(getattr(attn_ref, name), tuple)
+    for attribute, value in vars(getattr(attn_ref, name)).items()
+    if inspect.isfunction(value) and not attribute.startswith("_")
+]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in RUNNABLE])
+def test_doctests(name):
+    """A module that cannot be imported fails here: none is left out silently."""
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.FAIL_FAST)
+    assert result.failed == 0
+
+
+def test_some_doctests_exist():
+    found = doctest.DocTestFinder(exclude_empty=True).find(attn_ref.grid_sample, "grid_sample", attn_ref)
+    assert any(test.examples for test in found)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is(name):
+    source = importlib.util.find_spec(name).origin
+    text = ast.get_docstring(ast.parse(Path(source).read_text(encoding="utf-8")))
+    assert text is not None
+    assert text.splitlines()[0].endswith(".")
+
+
+def test_all_is_sorted_and_everything_in_it_exists():
+    assert sorted(attn_ref.__all__) == list(attn_ref.__all__)
+    assert all(hasattr(attn_ref, name) for name in attn_ref.__all__)
+
+
+def resolve(name):
+    return functools.reduce(getattr, name.split("."), attn_ref)
+
+
+@pytest.mark.parametrize("name", [*[name for name in NAMES if inspect.isfunction(resolve(name))], *METHODS])
+def test_docstrings_of_functions_are_whole(name):
+    function = resolve(name)
+    documented = FunctionDoc(function)
+    for section in ("Parameters", "Returns", "Raises"):
+        assert documented[section], f"{name} has no section {section}"
+    described = [word.strip().lstrip("*") for entry in documented["Parameters"] for word in entry.name.split(",")]
+    assert described == [p for p in inspect.signature(function).parameters if p != "self"]
+
+
+# What numpydoc calls errors, less those that contradict the house style.
+STYLE = {
+    "GL01",  # the summary stands on the line of the quotes
+    "ES01",  # not everything needs an extended summary
+    "EX01",  # nor an example
+    "SA01",  # nor a See Also
+    "PR01",  # parameters that share a description are listed together; the test above checks their names
+    "PR02",
+    "PR04",
+    "PR08",  # "x first" begins with the name it is about
+    "RT02",  # the returned value has no name
+    "RT04",
+}
+
+
+@pytest.mark.parametrize("name", [*NAMES, *METHODS])
+def test_docstrings_are_numpydoc(name):
+    errors = numpydoc.validate.validate(f"attn_ref.{name}")["errors"]
+    assert [error for error in errors if error[0] not in STYLE] == []
+
+
+@pytest.mark.parametrize("page", ["index.md", "spec.md"])
+def test_code_on_the_pages_runs(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(compile(code, page, "exec"), {})
+
+
+def test_links_to_rules_lead_somewhere():
+    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\(([a-z]\d+)\)=$", text, re.MULTILINE))
+    links = re.findall(r"\[([^\]]+)\]\(([a-z]\d+)\)", text)
+    assert links
+    assert all(target in targets and label.lower().startswith(target) for label, target in links)
