@@ -255,7 +255,7 @@ SHAPES = [
         {"input_size": (2, 4, 5)},
         ValueError,
         "grid",
-        "5-D",
+        "input_size (2, 4, 5) is 3-D",
         "(N, D_out, H_out, W_out, 3)",
     ),
     row("3 components", "apply", {"grid": shaped(2, 6, 7, 3)}, ValueError, "grid", "3", "(N, H_out, W_out, 2)"),

@@ -1,0 +1,89 @@
+"""affine_grid and affine_inverse: values to be computed in the head, and singular maps. Rules are in tests/spec."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import attn_ref
+from attn_ref.gradcheck import strategies
+
+
+def test_identity_grids_by_hand():
+    theta = np.eye(2, 3)[None]
+    aligned = attn_ref.affine_grid(theta, (1, 1, 2, 3), align_corners=True)
+    assert aligned[0, :, :, 0].tolist() == [[-1, 0, 1], [-1, 0, 1]]
+    assert aligned[0, :, :, 1].tolist() == [[-1, -1, -1], [1, 1, 1]]
+    edges = attn_ref.affine_grid(theta, (1, 1, 2, 4), align_corners=False)
+    assert edges[0, 0, :, 0].tolist() == [-0.75, -0.25, 0.25, 0.75]
+    assert edges[0, :, 0, 1].tolist() == [-0.5, 0.5]
+
+
+def test_z_comes_last_and_indexes_depth():
+    grid = attn_ref.affine_grid(np.eye(3, 4)[None], (1, 1, 2, 3, 5), align_corners=True)
+    assert grid.shape == (1, 2, 3, 5, 3)
+    assert grid[0, 1, 2, 4].tolist() == [1, 1, 1]
+    assert grid[0, 1, 0, 0].tolist() == [-1, -1, 1]
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@given(data=st.data())
+def test_inverse_composed_with_the_map_is_the_identity(d, data):
+    theta = data.draw(strategies.thetas(3, d, invertible=True))
+    inverse = attn_ref.affine_inverse(theta)
+    linear = theta[..., :d] @ inverse[..., :d]
+    shift = theta[..., :d] @ inverse[..., d:] + theta[..., d:]
+    np.testing.assert_allclose(linear, np.broadcast_to(np.eye(d), linear.shape), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(shift, 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e150])
+@pytest.mark.parametrize("d", [2, 3])
+def test_scale_alone_makes_no_map_singular(scale, d):
+    theta = np.zeros((1, d, d + 1))
+    theta[0, :, :d] = scale * np.roll(np.eye(d), 1, axis=0)
+    inverse = attn_ref.affine_inverse(theta)
+    np.testing.assert_allclose(inverse[0, :, :d], np.roll(np.eye(d), -1, axis=0) / scale, rtol=1e-15)
+
+
+def test_rows_and_columns_may_be_of_very_different_size():
+    theta = np.zeros((1, 3, 4))
+    theta[0, :, :3] = np.diag([1e200, 1.0, 1e-200])
+    assert attn_ref.affine_inverse(theta)[0, :, :3].diagonal().tolist() == pytest.approx([1e-200, 1, 1e200], rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    "linear",
+    [
+        [[0.0, 0.0], [0.0, 0.0]],
+        [[1.0, 2.0], [2.0, 4.0]],
+        [[0.1, 0.2], [0.3, 0.6]],  # its determinant is not computed as 0
+        [[1.0, 0.0], [0.0, 0.0]],
+        [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]],
+    ],
+)
+def test_singular_maps_are_refused_by_name_and_place(linear):
+    d = len(linear)
+    theta = np.stack([np.eye(d, d + 1)] * 4)
+    theta[2, :, :d] = linear
+    with pytest.raises(ValueError, match=r"theta is singular in batch element 2: its determinant is \S+, within"):
+        attn_ref.affine_inverse(theta)
+
+
+def test_the_determinant_in_the_message_is_that_of_theta():
+    theta = np.array([[[3.0, 6.0, 0.0], [1.0, 2.0 * (1 + 1e-16), 0.0]]])
+    with pytest.raises(ValueError, match="its determinant is 0,"):
+        attn_ref.affine_inverse(theta)
+
+
+def test_nan_is_data_and_stays_in_its_sample():
+    theta = np.stack([np.eye(2, 3)] * 2)
+    theta[0, 0, 0] = np.nan
+    inverse = attn_ref.affine_inverse(theta)
+    assert np.isnan(inverse[0]).any()
+    assert (inverse[1] == np.eye(2, 3)).all()
+
+
+def test_no_negative_zeros_in_the_inverse_of_a_diagonal():
+    inverse = attn_ref.affine_inverse(np.array([[[2.0, 0.0, 0.0], [0.0, 4.0, 0.0]]]))
+    assert not np.signbit(inverse).any()
