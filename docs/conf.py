@@ -15,7 +15,7 @@ copyright = author
 version = release = attn_ref.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["_build", "_templates", "README.md"]
+exclude_patterns = ["_build", "_templates", "README.md", "reference/properties.md"]
 templates_path = ["_templates"]
 
 # Formulas are Unicode text and code blocks, so a page needs no script from elsewhere and reads well offline.
@@ -45,6 +45,23 @@ def _groups() -> list[dict[str, object]]:
 
 
 autosummary_context = {"groups": _groups()}
+
+
+def _write_properties() -> None:
+    """The table of properties, from the registry that the checks run on."""
+    from attn_ref.gradcheck.properties import PROPERTIES
+    from attn_ref.registry import OPERATIONS
+
+    rows = ["| property | says | of |", "|---|---|---|"]
+    for name, prop in PROPERTIES.items():
+        of = ", ".join(f"`{operation.name}`" for operation in OPERATIONS.values() if prop.applies(operation))
+        rows.append(f"| {name} | {prop.summary} | {of} |")
+    folder = Path(__file__).parent / "reference"
+    folder.mkdir(exist_ok=True)
+    (folder / "properties.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+_write_properties()
 
 html_theme = "furo"
 html_title = "attn_ref"
