@@ -218,7 +218,7 @@ def _check_size(size: object, align_corners: object) -> tuple[tuple[int, ...], b
 def _base_grid(call: Numbers, space: tuple[int, ...], align_corners: bool) -> Array:
     """Rows (x, y, 1) or (x, y, z, 1) of the centres of all output pixels, x running fastest. (P, d+1)."""
     backend = call.backend
-    axes = [backend.xp.asarray(pixel_centres(s, align_corners).astype(call.working)) for s in space]
+    axes = [pixel_centres(backend.xp, s, align_corners).astype(call.working) for s in space]
     mesh = backend.xp.meshgrid(*axes, indexing="ij")
     ones = backend.xp.ones(space, call.working)
     return backend.xp.stack([*reversed(mesh), ones], axis=-1).reshape(prod(space), len(space) + 1)

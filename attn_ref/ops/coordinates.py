@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import numpy as np
-
 from attn_ref.backend import Array
 
 __all__ = ["pixel_centres", "pixels_per_unit", "to_pixels"]
@@ -55,11 +53,13 @@ def pixels_per_unit(size: int, align_corners: bool) -> float:
     return (size - 1) / 2 if align_corners else size / 2
 
 
-def pixel_centres(size: int, align_corners: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def pixel_centres(xp: ModuleType, size: int, align_corners: bool) -> Array:
     """Return the normalised coordinates of the centres of all pixels along an axis.
 
     Parameters
     ----------
+    xp : module
+        The array library.
     size : int
         Pixels along the axis, S ≥ 0.
     align_corners : bool
@@ -71,4 +71,4 @@ def pixel_centres(size: int, align_corners: bool) -> np.ndarray[tuple[int], np.d
         The inverse of :func:`to_pixels` at 0 … S−1, each rounded once and symmetric about 0.
     """
     extent = size - 1 if align_corners else size
-    return (2 * np.arange(size) + 1 - size) / max(extent, 1)
+    return (2 * xp.arange(size, dtype="float64") + (1 - size)) / max(extent, 1)

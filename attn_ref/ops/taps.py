@@ -17,9 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from math import prod
-from typing import Any
-
-import numpy as np
 
 from attn_ref import validation
 from attn_ref.backend import Array, Backend
@@ -54,7 +51,7 @@ class _Axis:
 
 
 def _axis(
-    backend: Backend, g: Array, size: int, mode: str, padding_mode: str, align_corners: bool, integer: np.dtype[Any]
+    backend: Backend, g: Array, size: int, mode: str, padding_mode: str, align_corners: bool, integer: str
 ) -> _Axis:
     """Geometry along one axis: from normalised coordinates g (M,) to taps."""
     xp, interpolation, padding = backend.xp, MODES[mode], PADDINGS[padding_mode]
@@ -110,7 +107,7 @@ class TapTable:
         backend, xp = numbers.backend, numbers.backend.xp
         grid_shape = numbers.given["grid"].shape
         taps = len(MODES[mode].coefficients) ** len(space)
-        validation.allocatable("grid", (*grid_shape[:-1], taps), np.dtype(np.float64), backend)
+        validation.allocatable("grid", (*grid_shape[:-1], taps), numbers.working, backend)
         table = (prod(grid_shape[:-1]), taps)
         grid = numbers["grid"]
         self.backend = backend
@@ -120,7 +117,7 @@ class TapTable:
         self.pixels = self.batch * prod(space)
         points = grid.reshape(table[0], len(space))  # (M, d)
         fits = max(prod(table), self.pixels + 1) < 2**31
-        self._integer = np.dtype(np.int32 if fits else np.int64)
+        self._integer = "int32" if fits else "int64"
         self._along = [
             _axis(backend, points[:, a], space[-1 - a], mode, padding_mode, align_corners, self._integer)
             for a in self.axes
@@ -141,7 +138,7 @@ class TapTable:
             taps = index.shape[1] * axis.index.shape[1]
             index = (index[:, :, None] * size + axis.index[:, None, :]).reshape(points, taps)
             inside = (inside[:, :, None] & axis.inside[:, None, :]).reshape(points, taps)
-        return xp.where(inside, index, self._integer.type(self.pixels))
+        return xp.where(inside, index, self.pixels).astype(self._integer, copy=False)
 
     def weight(self, *axes: int) -> Array:
         """Weight of each tap, differentiated once for each axis named. Shape (M, K)."""

@@ -51,7 +51,7 @@ def test_replay_returns_the_worst_ratio_and_raises_on_a_failure(monkeypatch):
     theta = [np.array([[[1.0, 0.5, 0.25], [0.0, 2.0, -1.0]]])]
     options = {"size": (1, 1, 2, 3), "align_corners": True}
     assert 0 <= replay("affine_grid", "oracle", theta, options) <= 1
-    monkeypatch.setattr("attn_ref.ops.affine.pixel_centres", lambda size, align_corners: np.zeros(size))
+    monkeypatch.setattr("attn_ref.ops.affine.pixel_centres", lambda xp, size, align_corners: np.zeros(size))
     with pytest.raises(PropertyError, match="oracle does not hold"):
         replay("affine_grid", "oracle", theta, options)
 

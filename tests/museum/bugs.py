@@ -115,7 +115,7 @@ def flipped_alignment_in_backward(patch: Patch) -> None:
 
 def flipped_alignment_in_base_grid(patch: Patch) -> None:
     original = affine.pixel_centres
-    patch.setattr(affine, "pixel_centres", lambda size, align_corners: original(size, not align_corners))
+    patch.setattr(affine, "pixel_centres", lambda xp, size, align_corners: original(xp, size, not align_corners))
 
 
 def size_minus_two(patch: Patch) -> None:
@@ -127,8 +127,8 @@ def size_minus_two(patch: Patch) -> None:
 def half_open_base_grid(patch: Patch) -> None:
     original = affine.pixel_centres
 
-    def centres(size: int, align_corners: bool) -> Any:
-        return -1 + 2 * np.arange(size) / size if align_corners else original(size, align_corners)
+    def centres(xp: Any, size: int, align_corners: bool) -> Any:
+        return -1 + 2 * np.arange(size) / size if align_corners else original(xp, size, align_corners)
 
     patch.setattr(affine, "pixel_centres", centres)
 
@@ -136,8 +136,8 @@ def half_open_base_grid(patch: Patch) -> None:
 def one_pixel_at_minus_one(patch: Patch) -> None:
     original = affine.pixel_centres
 
-    def centres(size: int, align_corners: bool) -> Any:
-        return np.array([-1.0]) if size == 1 and align_corners else original(size, align_corners)
+    def centres(xp: Any, size: int, align_corners: bool) -> Any:
+        return np.array([-1.0]) if size == 1 and align_corners else original(xp, size, align_corners)
 
     patch.setattr(affine, "pixel_centres", centres)
 

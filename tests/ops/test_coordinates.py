@@ -12,13 +12,13 @@ SIZES = st.integers(1, 5000)
 
 @given(size=SIZES, align_corners=st.booleans())
 def test_centres_are_the_inverse_of_the_pixel_map(size, align_corners):
-    p = to_pixels(np, pixel_centres(size, align_corners), size, align_corners)
+    p = to_pixels(np, pixel_centres(np, size, align_corners), size, align_corners)
     assert np.abs(p - np.arange(size)).max() <= 4 * np.finfo(float).eps * size
 
 
 @given(size=SIZES, align_corners=st.booleans())
 def test_centres_are_symmetric_and_rounded_once(size, align_corners):
-    centres = pixel_centres(size, align_corners)
+    centres = pixel_centres(np, size, align_corners)
     assert (centres == -centres[::-1]).all()
     extent = size - 1 if align_corners else size
     expected = [float(Fraction(2 * i + 1 - size, extent)) if extent else 0.0 for i in range(size)]
@@ -48,6 +48,6 @@ def test_one_aligned_pixel_takes_everything_but_nan():
 
 @given(size=SIZES)
 def test_no_pixels_have_no_centres_and_dtype_is_kept(size):
-    assert pixel_centres(0, True).shape == pixel_centres(0, False).shape == (0,)
+    assert pixel_centres(np, 0, True).shape == pixel_centres(np, 0, False).shape == (0,)
     for align_corners in (True, False):
         assert to_pixels(np, np.zeros(2, np.float32), size, align_corners).dtype == np.float32
