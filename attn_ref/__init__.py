@@ -1,4 +1,4 @@
-"""attn_ref: the reference implementation of visual soft attention.
+"""attn_ref: the reference implementation of spatial transformers.
 
 Forward passes and every derivative, derived by hand, on NumPy or CuPy arrays. Start with :func:`affine_grid` and
 :func:`grid_sample`.

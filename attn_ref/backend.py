@@ -118,7 +118,7 @@ def _entry(array: object) -> Backend | None:
 
 
 def _convert_hint(value: object) -> str:
-    """How to make an array of something that is none."""
+    """How to make an array of something else."""
     module = type(value).__module__
     package = module.partition(".")[0]
     if value is None:

@@ -30,7 +30,7 @@ def attn_ref(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The reference implementation of visual soft attention, at the command line.
+    """The reference implementation of spatial transformers, at the command line.
 
     attn_ref holds spatial transformers (affine_grid and grid_sample) with every derivative derived by hand and checked,
     on NumPy or CuPy arrays. That is a library, `import attn_ref`; the commands below show it at work and look at the

@@ -34,7 +34,7 @@ def describe() -> dict[str, dict[str, str | int | None]]:
     -------
     dict
         ``versions`` (of attn_ref, Python, the platform and packages; None for a package that is not installed),
-        ``backends`` ("usable", or why not) and ``threads`` (``count``, and ``set by``, whence it is).
+        ``backends`` ("usable", or why not) and ``threads`` (``count``, and ``set by``, where that comes from).
 
     Notes
     -----
@@ -65,11 +65,11 @@ def _version(distributions: Iterable[str]) -> str | None:
 
 
 def _threads() -> tuple[int, str]:
-    """How many threads are used where no number is given, and what says so."""
+    """How many threads may be used, and what says so."""
     wanted = os.environ.get("ATTN_REF_NUM_THREADS", "").strip()
     if wanted.isascii() and wanted.isdigit() and int(wanted) > 0:
         return int(wanted), "ATTN_REF_NUM_THREADS"
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    ignored = f"; ATTN_REF_NUM_THREADS={wanted!r} is no number above 0" if wanted else ""
+    ignored = f"; ATTN_REF_NUM_THREADS={wanted!r} is not a number above 0" if wanted else ""
     return cores, f"the cores available{ignored}"

@@ -5,11 +5,11 @@ Whatever a file holds becomes one of a few kinds of picture, named as Pillow nam
 =========  ======================================================  =======================
 kind       read from                                               stored as
 =========  ======================================================  =======================
-L, RGB     gray, bilevel, palette, RGB, CMYK, YCbCr, ...           8 bits
+L, RGB     grey, bilevel, palette, RGB, CMYK, YCbCr, ...           8 bits
 LA, RGBA   the same with an alpha channel or a transparent colour  8 bits
-I;16       16-bit gray                                             16 bits
+I;16       16-bit grey                                             16 bits
 I          32-bit integers that do not fit into 16 bits            32 bits, signed
-F          floating-point gray                                     float32
+F          floating-point grey                                     float32
 =========  ======================================================  =======================
 
 Colours are *premultiplied* by alpha on the way in and divided by it on the way out. Interpolation is an average, and
@@ -130,7 +130,7 @@ class Photo:
         Returns
         -------
         array, shape (H, W, 3) or (H, W, 4), float64
-            Colours from 0 to 1; gray is repeated. Kinds I and F are stretched from their least value to their largest.
+            Colours from 0 to 1; grey is repeated. Kinds I and F are stretched from their least value to their largest.
         """
         stored = np.atleast_3d(self.stored()).astype(np.float64)
         least, largest, _ = _KINDS[self.kind]
@@ -157,7 +157,7 @@ def read_photo(path: Path | Traversable) -> Photo:
     Raises
     ------
     ValueError
-        If there is no such file, it is no picture, it is broken, or it has more than PIXEL_LIMIT pixels. The message
+        If there is no such file, it is not a picture, it is broken, or it has more than PIXEL_LIMIT pixels. The message
         is one line and names the file.
     ModuleNotFoundError
         If Pillow is missing.
@@ -167,7 +167,7 @@ def read_photo(path: Path | Traversable) -> Photo:
     if path.is_dir():
         raise ValueError(f"{path} is a folder: give a picture in it")
     if not path.is_file():
-        raise ValueError(f"{path} is no file that exists")
+        raise ValueError(f"{path} does not exist")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of oddities that it then copes with
         try:
@@ -349,9 +349,9 @@ def _photo(image: Any) -> Photo:
         return Photo(values[..., None].astype(np.float64), kind)
     if mode == "F":
         return Photo(np.asarray(image)[..., None].astype(np.float64), "F")
-    gray = mode in ("1", "L", "LA", "La")
-    kind = ("LA" if gray else "RGBA") if image.has_transparency_data else ("L" if gray else "RGB")
-    own_colours = gray or mode.startswith(("P", "RGB"))  # the profile of others describes what is converted away
+    grey = mode in ("1", "L", "LA", "La")
+    kind = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
+    own_colours = grey or mode.startswith(("P", "RGB"))  # the profile of others describes what is converted away
     values = np.asarray(image.convert(kind)).astype(np.float64).reshape(image.height, image.width, -1)
     if kind.endswith("A"):
         values[..., :-1] *= values[..., -1:] / 255

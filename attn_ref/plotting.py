@@ -127,8 +127,8 @@ def check_target(path: Path) -> None:
     Raises
     ------
     ValueError
-        If the suffix is none of .png, .jpg, .webp, .tif, .pdf and .svg, the folder does not exist, or something other
-        than a file is in the way.
+        If the suffix is not one of .png, .jpg, .webp, .tif, .pdf and .svg, the folder does not exist, or something
+        other than a file is in the way.
     ModuleNotFoundError
         If Matplotlib is missing.
     """

@@ -1,7 +1,7 @@
 """Every operation, once: its functions, its exact twin, where its inputs come from, how large its terms are.
 
-Whatever goes over all operations (the gradient checks, the command line, tables in the docs) reads :data:`OPERATIONS`
-and nothing else, so that adding an operation is one file and one entry here.
+Whatever goes over all operations (the gradient checks, the command line, the docs' table of properties) reads
+:data:`OPERATIONS` and nothing else, so that adding an operation is one file and one entry here.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ class Operation:
         Whether it is linear, so that its derivatives leave the inputs out of their signatures.
     linear_in : tuple of int
         The inputs in which it is linear, each for itself.
+    batched : tuple of bool
+        Whether axis 0 of each input holds independent samples, as axis 0 of the output then does.
     variants : tuple of dict
         The options to go through one by one; ``ndim`` among them is the number of spatial axes.
     strategy : str
@@ -91,7 +93,7 @@ class Operation:
     points_in : str or None
         The input that holds sample points, last axis a coordinate: there kinks and non-finite values are of interest.
     has_layouts : bool
-        Whether it takes ``channels_last``.
+        Whether it takes ``channels_last``, which then speaks of input 0, an image, and of the output.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Operation:
     exact: Functions
     linear: bool
     linear_in: tuple[int, ...]
+    batched: tuple[bool, ...]
     variants: tuple[Options, ...]
     strategy: str
     terms: Callable[[Call], Terms]
@@ -150,6 +153,7 @@ def _affine_inverse_terms(call: Call) -> Terms:
     n, d, _ = theta.shape
     last = np.broadcast_to(np.eye(d + 1)[-1:], (n, 1, d + 1))
     whole = np.concatenate([theta.astype(np.float64), last], axis=1)
+    # An entry of J is wrong by the condition number times the rounding of its terms; each derivative has one J more.
     inverse = np.linalg.inv(whole)
     norms = [np.abs(a).sum(axis=axis).max(axis=-1, initial=1.0) for a in (whole, inverse) for axis in (1, 2)]
     size = float(np.maximum(norms[2], norms[3]).max(initial=1.0))
@@ -208,6 +212,7 @@ OPERATIONS: dict[str, Operation] = {
             exact=Functions(exact.affine_grid, exact.affine_grid_backward, exact.affine_grid, exact.affine_grid),
             linear=True,
             linear_in=(0,),
+            batched=(True,),
             variants=tuple({"ndim": d, "align_corners": a} for d, a in itertools.product((2, 3), (True, False))),
             strategy="affine_grid_calls",
             terms=_affine_grid_terms,
@@ -230,6 +235,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
             linear=False,
             linear_in=(),
+            batched=(True,),
             variants=({"ndim": 2}, {"ndim": 3}),
             strategy="affine_inverse_calls",
             terms=_affine_inverse_terms,
@@ -252,6 +258,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
             linear=False,
             linear_in=(0,),
+            batched=(True, True),
             variants=tuple(
                 {"ndim": d, "mode": m, "padding_mode": p, "align_corners": a}
                 for d, m, p, a in itertools.product((2, 3), MODES, PADDINGS, (True, False))

@@ -130,7 +130,7 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
     TypeError
         If the value is not a string.
     ValueError
-        If it is none of the choices; the message lists them, and the nearest first if one is near.
+        If it is not one of the choices; the message lists them, and the nearest first if one is near.
     """
     known = list(choices)
     listed = ", ".join(repr(word) for word in known)
@@ -178,7 +178,7 @@ def sizes(name: str, value: object, letters: Sequence[str], *, least: int = 0) -
     Raises
     ------
     TypeError
-        If it is not a tuple or list of integers (bool and float are none).
+        If it is not a tuple or list of integers (bool and float are not).
     ValueError
         If it has a length that fits no form, or an entry below the least.
     """

@@ -127,7 +127,7 @@ def test_a_number_of_threads_that_is_none_is_ignored_aloud(value, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     threads = describe()["threads"]
     assert threads["count"] == (os.cpu_count() or 1)
-    assert f"ATTN_REF_NUM_THREADS='{value}' is no number above 0" in threads["set by"]
+    assert f"ATTN_REF_NUM_THREADS='{value}' is not a number above 0" in threads["set by"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_the_photo_behind_a_link_is_not_replaced():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent.png"], "absent.png is no file that exists"),
+        (["absent.png"], "absent.png does not exist"),
         (["."], "is a folder"),
         (["--rotate", "nan"], "rotate must be finite, got nan"),
         (["--scale", "inf"], "scale must be finite, got inf"),
@@ -370,7 +370,7 @@ def test_the_module_runs():
     assert (done.returncode, done.stdout, done.stderr) == (0, "wrote out.png\n", "")
     failed = process("warp", "absent.png")
     assert (failed.returncode, failed.stdout) == (2, "")
-    assert failed.stderr == "attn-ref warp: absent.png is no file that exists\n"
+    assert failed.stderr == "attn-ref warp: absent.png does not exist\n"
 
 
 @pytest.mark.skipif(shutil.which("attn-ref") is None, reason="the package is not installed")

@@ -195,7 +195,7 @@ def test_broken_files_are_named_in_one_line(tmp_path):
 def test_folders_and_absent_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         read_photo(tmp_path)
-    with pytest.raises(ValueError, match="is no file that exists"):
+    with pytest.raises(ValueError, match="does not exist"):
         read_photo(tmp_path / "absent.png")
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import attn_ref
 from attn_ref.gradcheck import strategies
-from attn_ref.gradcheck.properties import Subject
+from attn_ref.gradcheck.subject import Subject
 from attn_ref.registry import OPERATIONS
 
 

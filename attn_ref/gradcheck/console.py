@@ -16,13 +16,12 @@ from rich.text import Text
 
 from attn_ref import __version__, validation
 from attn_ref import backend as _backend
-from attn_ref.gradcheck.properties import PROPERTIES
+from attn_ref.gradcheck.properties import PROPERTIES, Property
 from attn_ref.gradcheck.runner import Result, pairs, run
 from attn_ref.registry import OPERATIONS
 
 __all__ = ["check", "list_pairs"]
 
-_DTYPES = ("float64", "float32", "float16")
 _INTERRUPTED = 130
 
 
@@ -74,7 +73,7 @@ def check(
     OSError
         If the JSON file cannot be written; found out before the checks run.
     """
-    validation.choice("--dtype", dtype, _DTYPES)
+    validation.choice("--dtype", dtype, Property.dtypes)
     validation.choice("--backend", backend, _backend.BACKENDS)
     for name, value, least in (("--examples", examples, 1), ("--seed", seed, 0)):
         if value < least:

@@ -98,7 +98,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every comparison passed. Kinks are no failures."""
+        """Whether every comparison passed. Kinks are not failures: look at them, and at how many elements are left."""
         return all(comparison.passed for comparison in self.comparisons)
 
     @property
@@ -124,7 +124,7 @@ class Report:
                     str(c.index),
                     f"{c.analytic:.10g}",
                     f"{c.numeric:.10g}",
-                    "ok" if c.passed else "FAILED",
+                    "nothing compared" if c.elements == 0 else "ok" if c.passed else "FAILED",
                 )
             )
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from attn_ref.gradcheck import strategies
-from attn_ref.gradcheck.properties import PROPERTIES, Subject, examine
+from attn_ref.gradcheck.properties import PROPERTIES, examine
+from attn_ref.gradcheck.subject import Subject
 from attn_ref.registry import OPERATIONS, Call, Operation
 
 __all__ = ["Failure", "Result", "pairs", "run", "run_pair"]
@@ -143,7 +144,24 @@ def run_pair(
     progress: Callable[[str, str], None] | None = None,
     shrink: bool = True,
 ) -> Result:
-    """Run one property of one operation, which need not be a registered one, through all its variants."""
+    """Run one property of one operation, which need not be a registered one, through all its variants.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation.
+    name : str
+        A key of :data:`attn_ref.gradcheck.properties.PROPERTIES`.
+    examples, random_seed, dtype, backend, progress
+        As in :func:`run`.
+    shrink : bool
+        Whether to look for the smallest failing call.
+
+    Returns
+    -------
+    Result
+        The row; it stops at the first variant that fails.
+    """
     subject = Subject(operation, np.dtype(dtype), backend)
     strategy = getattr(strategies, operation.strategy)
     start = time.perf_counter()

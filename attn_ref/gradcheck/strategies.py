@@ -6,7 +6,7 @@ exactly on the kink. So grids are constructed, in pixels: a whole cell plus a fr
 pixels exactly; then brought to normalised coordinates. Nothing is filtered, nothing retried.
 
 Sizes are drawn without repetition (H ≠ W, N ≠ C), since equal ones hide swapped axes; images hold no value twice, since
-equal neighbours hide wrong taps; cotangents are signed and never 0 or 1.
+equal neighbours hide wrong taps; cotangents are signed and never 0.
 
 The calls of an operation come in three kinds:
 
@@ -39,6 +39,7 @@ __all__ = [
     "grids_in_cells",
     "grids_on_kinks",
     "images",
+    "signed",
     "sizes",
     "thetas",
 ]
@@ -49,7 +50,7 @@ Options = dict[str, Any]
 
 @st.composite
 def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...]:
-    """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, one pixel among them."""
+    """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, each from 1 pixel up."""
     batch = draw(st.lists(st.integers(1, 3 if ndim == 2 else 2), min_size=2, max_size=2, unique=True))
     space = draw(st.lists(st.integers(1, largest), min_size=ndim, max_size=ndim, unique=True))
     return (*batch, *space)

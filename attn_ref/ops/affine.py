@@ -1,36 +1,41 @@
 """Affine grids, and the inverse of an affine map.
 
 A spatial transformer [1]_ predicts a matrix theta per sample, of shape (2, 3), or (3, 4) in 3-D. It maps *output*
-coordinates to *input* coordinates: the output pixel whose centre has normalised coordinates b = (x, y) reads the input
-at
+coordinates to *input* coordinates: the output pixel whose centre has normalised coordinates (x, y) reads the input at
 
     grid[n, i, j] = theta[n] · (x_j, y_i, 1)
 
-with x first. (x_j, y_i, 1) is the *base grid*, fixed by the output's size and by ``align_corners``. With rows
-B (P, d+1) of the base grid,
+with x first. (x_j, y_i, 1) is the *base grid*, fixed by the output's size and by ``align_corners``. With the P output
+pixels in d dimensions as rows of a matrix B (P, d+1),
 
     grid = B thetaᵀ
 
-is linear in theta, so the derivatives are short:
+is linear in theta, so the derivatives are short (a dot is a tangent, dgrid a cotangent; see
+:mod:`attn_ref.ops.sampling` for the notation):
 
-    jvp              ġrid   = B theṫaᵀ
+    jvp              the tangent of the grid is  B θ̇ᵀ
     backward         dtheta = dgridᵀ B
     double backward  the cotangent of dgrid, given V of dtheta, is  B Vᵀ
 
-The inverse of theta = [Θ | t], which a de-transformer [2]_ applies, is [Θ⁻¹ | −Θ⁻¹ t]. Written with homogeneous
-coordinates M = [[Θ, t], [0, 1]] it is J = M⁻¹, and from d(M J) = 0
+The inverse of theta = [Θ | t], which a de-transformer [2]_ applies, is [Θ⁻¹ | −Θ⁻¹ t]. In homogeneous coordinates
+T = [[Θ, t], [0, 1]] it is J = T⁻¹. From T J = I follows Ṫ J + T J̇ = 0, so
 
-    jvp              J̇  = −J Ṁ J
-    backward         dM = −Jᵀ G Jᵀ                             for a cotangent G of J
-    double backward  with V the cotangent of dM, L = ⟨V, −Jᵀ G Jᵀ⟩ has the cotangents
-                     of G:  −J V J
-                     of M:  Jᵀ (G Jᵀ Vᵀ + Vᵀ Jᵀ G) Jᵀ
+    jvp              J̇  = −J Ṫ J
 
-all with the last row, which is constant, left out. Block by block, with the inverse [A | a] and its cotangent
-[dA | da], the backward is dΘ = −Aᵀ (dA − da tᵀ) Aᵀ and dt = −Aᵀ da.
+and ⟨G, J̇⟩ = ⟨−Jᵀ G Jᵀ, Ṫ⟩ for a cotangent G of J, so
+
+    backward         dT = −Jᵀ G Jᵀ
+
+Let V be the cotangent of dT. L = ⟨V, −Jᵀ G Jᵀ⟩ is linear in G, and its rate of change along Ṫ, through both J, is
+⟨V, Jᵀ Ṫᵀ Jᵀ G Jᵀ + Jᵀ G Jᵀ Ṫᵀ Jᵀ⟩. Collected:
+
+    double backward  of G:  −J V J
+                     of T:  Jᵀ (G Jᵀ Vᵀ + Vᵀ Jᵀ G) Jᵀ
+
+all with the last row, which is constant, left out.
 
 .. [1] M. Jaderberg et al., "Spatial Transformer Networks", NeurIPS 2015, equation (1).
-.. [2] H.-S. Fang et al., "RMPE: Regional Multi-person Pose Estimation", ICCV 2017, equations (2) to (4).
+.. [2] H.-S. Fang et al., "RMPE: Regional Multi-person Pose Estimation", ICCV 2017, section 3.2.
 """
 
 from __future__ import annotations
@@ -90,12 +95,12 @@ def affine_grid(theta: Array, size: tuple[int, ...], *, align_corners: bool) -> 
     Raises
     ------
     TypeError
-        If theta is no array of a known library and dtype, size holds anything but integers, or align_corners is not a
-        bool.
+        If theta is not an array of a supported library and dtype, size holds anything but integers, or align_corners
+        is not a bool.
     ValueError
         If the shape of theta and size do not fit, or no machine could hold the grid.
     MemoryError
-        If this machine refuses to.
+        If this machine refuses the memory for the grid.
 
     Notes
     -----
@@ -244,11 +249,10 @@ def affine_inverse(theta: Array) -> Array:
     Raises
     ------
     TypeError
-        If theta is no array of a known library and dtype.
+        If theta is not an array of a supported library and dtype.
     ValueError
-        If theta has another shape, or if one of the maps is singular, which means here that the determinant of Θ, of
-        the size of one rounding error of its terms or below, has no correct digit. The message names the batch
-        element and the determinant.
+        If theta has another shape, or a map is singular to working precision: |det Θ| ≤ d · eps · Σ|products in it|,
+        so that no digit of the determinant is certain. The message names the batch element and the determinant.
 
     Notes
     -----
@@ -305,7 +309,7 @@ def affine_inverse_jvp(theta: Array, theta_tangent: Array) -> Array:
     Returns
     -------
     array, shape of theta
-        −J Ṁ J without its last row.
+        −J Ṫ J without its last row.
 
     Raises
     ------
@@ -315,8 +319,8 @@ def affine_inverse_jvp(theta: Array, theta_tangent: Array) -> Array:
     call = _check_theta(theta=theta, theta_tangent=theta_tangent)
     with call.backend.quiet():
         J = _inverse(call.backend, call["theta"])
-        M_dot = _homogeneous(call.backend, call["theta_tangent"], last=0)
-        return call.finish(-(J @ M_dot @ J)[:, :-1])
+        T_dot = _homogeneous(call.backend, call["theta_tangent"], last=0)
+        return call.finish(-(J @ T_dot @ J)[:, :-1])
 
 
 def affine_inverse_double_backward(
@@ -348,11 +352,12 @@ def affine_inverse_double_backward(
         V = _homogeneous(call.backend, call["grad_grad_theta"], last=0)
         Jt, Vt = J.swapaxes(1, 2), V.swapaxes(1, 2)
         of_G = -(J @ V @ J)[:, :-1]
-        of_M = (Jt @ (G @ Jt @ Vt + Vt @ Jt @ G) @ Jt)[:, :-1]
-        return AffineInverseSecondCotangents(call.finish(of_G), call.finish(of_M))
+        of_T = (Jt @ (G @ Jt @ Vt + Vt @ Jt @ G) @ Jt)[:, :-1]
+        return AffineInverseSecondCotangents(call.finish(of_G), call.finish(of_T))
 
 
 def _check_theta(**arrays: Array) -> Numbers:
+    """Check theta and arrays of its shape."""
     call = validation.numbers(**arrays)
     theta = arrays["theta"]
     if theta.ndim != 3 or theta.shape[1:] not in ((2, 3), (3, 4)):
@@ -371,7 +376,7 @@ def _homogeneous(backend: Backend, theta: Array, *, last: int) -> Array:
 
 
 def _inverse(backend: Backend, theta: Array) -> Array:
-    """J = M⁻¹ in homogeneous coordinates, (N, d, d+1) -> (N, d+1, d+1); ValueError where Θ is singular."""
+    """J = T⁻¹ in homogeneous coordinates, (N, d, d+1) -> (N, d+1, d+1); ValueError where Θ is singular."""
     xp = backend.xp
     d = theta.shape[1]
     linear, shift = theta[:, :, :d], theta[:, :, d:]
@@ -405,7 +410,7 @@ def _exponents(xp: ModuleType, A: Array, axis: int) -> Array:
 
 def _cofactors(xp: ModuleType, A: Array) -> tuple[Array, Array]:
     """Cofactors of A (N, d, d), and the sum of the magnitudes of all products in its determinant (N,)."""
-    if A.shape[1] == 2:
+    if A.shape[1] == 2:  # 0 − x is never −0
         cofactors = xp.stack([A[:, 1, 1], 0 - A[:, 1, 0], 0 - A[:, 0, 1], A[:, 0, 0]], axis=1).reshape(A.shape)
         return cofactors, (xp.abs(A[:, 0]) * xp.abs(cofactors[:, 0])).sum(axis=1)
     # Rows and columns taken cyclically, the sign of a 3×3 cofactor is always +.

@@ -10,9 +10,7 @@ from scipy import sparse
 
 from attn_ref import _execute, validation
 from attn_ref.backend import Array
-from attn_ref.ops.boundary import PADDINGS
-from attn_ref.ops.interpolation import MODES
-from attn_ref.ops.taps import TapTable, image_of_rows, rows_of_image
+from attn_ref.ops.taps import TapTable, check_options, image_of_rows, rows_of_image, taps_of
 from attn_ref.validation import Numbers
 
 __all__ = ["SamplingOperator", "sampling_operator"]
@@ -90,7 +88,7 @@ class SamplingOperator:
         Raises
         ------
         TypeError
-            If an axis is no integer.
+            If an axis is not an integer.
         ValueError
             If an axis does not exist or more than two are given.
         """
@@ -235,16 +233,18 @@ def sampling_operator(
     ------
     TypeError, ValueError
         As in :func:`attn_ref.grid_sample`; a bad ``input_size`` is named.
+    MemoryError
+        If this machine refuses the memory for the taps.
     """
     space = validation.sizes("input_size", input_size, ("HW", "DHW"), least=1)
     call = validation.numbers(grid=grid)
-    mode = validation.choice("mode", mode, MODES)
-    padding_mode = validation.choice("padding_mode", padding_mode, PADDINGS)
-    align_corners = validation.flag("align_corners", align_corners)
+    mode, padding_mode, align_corners = check_options(mode, padding_mode, align_corners)
     validation.grid_for(grid.shape, len(space), f"input_size {space} is {len(space)}-D")
     if grid.shape[0] * prod(space) >= 2**62:
         raise ValueError(f"input_size={space} has more pixels than an index can count")
+    taps = (*grid.shape[:-1], taps_of(mode, len(space)))
+    validation.allocatable("grid", taps, call.working, call.backend)
     with call.backend.quiet():
-        table = TapTable(call, space, mode, padding_mode, align_corners)
+        table = TapTable(call.backend, call["grid"], space, mode, padding_mode, align_corners)
         table.index  # noqa: B018  computed now, so that the object never changes
     return SamplingOperator(replace(call, given={}), table, tuple(grid.shape[1:-1]))

@@ -14,8 +14,15 @@ output as rows Y, a sample point a row. Then
     Y = S(g) X
 
 where S is a sparse matrix with K entries a row: the weights. Every derivative of the sampler is S itself, its
-transpose, or S with one or two of its weights' factors differentiated. With S_a = ∂S/∂g_a, a = x, y(, z), and
-S_ab = ∂²S/∂g_a∂g_b:
+transpose, or S with one or two factors of its weights differentiated: S_a is S with each row differentiated with
+respect to coordinate a (x, y or z) of its own point, and S_ab with respect to two of them.
+
+Notation
+--------
+A dot is a *tangent*: Ẏ is the rate at which Y changes as X and g move in a direction (Ẋ, ġ). dY is a *cotangent*: the
+derivative of a scalar loss with respect to Y, of Y's shape; likewise dX and dg. ⟨A, B⟩ is the sum of the products of
+all entries, ∘ multiplies entry by entry (a column by every channel), and Σ_c sums over channels. The *jvp* takes a
+tangent forward (Jacobian times vector), the *backward* takes a cotangent back (its transpose times vector).
 
 The derivation
 --------------
@@ -39,28 +46,26 @@ It is linear in dY and in X, and depends on g through S and S_a:
     X  :  Σ_a S_aᵀ (v_a ∘ dY)                                                      (5)
     g_a:  Σ_c dY ∘ (S_a U) + Σ_b v_b ∘ Σ_c dY ∘ (S_ab X)                           (6)
 
-Note that (4) is (1) in the direction (U, v): the backward of a backward is a forward derivative.
+Note that (4) is (1) in the direction (U, v): that part of the double backward is a jvp.
 
-How S is made from a grid is in :mod:`attn_ref.ops.taps`. Two of its methods need a word: ``S.apply(X, a)`` is S_a X,
-and ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its
-point reads are formed once and then serve every derivative.
+How S is made from a grid is in :mod:`attn_ref.ops.taps`. There are M sample points and R pixels in all, and X carries
+one more row, of zeros, which taps outside the image read. Two methods need a word: ``S.apply(X, a)`` is S_a X, and
+``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its point
+reads are formed once and then serve every derivative.
 
 .. [1] M. Jaderberg, K. Simonyan, A. Zisserman, K. Kavukcuoglu, "Spatial Transformer Networks", NeurIPS 2015,
-   equations (3) to (8).
+   section 3.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from attn_ref import validation
 from attn_ref.backend import Array
-from attn_ref.ops.boundary import PADDINGS
-from attn_ref.ops.interpolation import MODES
-from attn_ref.ops.taps import TapTable, image_of_rows, rows_of_image
+from attn_ref.ops.taps import TapTable, check_options, image_of_rows, rows_of_image, taps_of
 from attn_ref.validation import Numbers
 
 __all__ = [
@@ -105,11 +110,12 @@ def grid_sample(
         The image; (N, H, W, C) or (N, D, H, W, C) with ``channels_last``. float64, float32 or float16.
     grid : array, shape (N, H_out, W_out, 2) or (N, D_out, H_out, W_out, 3)
         Where to sample, in normalised coordinates, last axis (x, y) or (x, y, z): x runs along W, from -1 at the left
-        to 1 at the right.
+        to 1 at the right; y along H, from -1 at the top; z along D.
     mode : {"bilinear", "nearest", "bicubic"}
         Interpolation; in 3-D the same words mean trilinear, nearest and tricubic.
     padding_mode : {"zeros", "border", "reflection"}
-        What lies outside the image.
+        What lies outside the image: zeros; the nearest pixel of its border; or the image mirrored at its edges (see
+        :mod:`attn_ref.ops.boundary`).
     align_corners : bool
         Whether -1 and 1 are the centres of the corner pixels (True) or the outer edges of the image (False). There is
         no default: the two differ by up to half a pixel, and libraries disagree on which is usual.
@@ -125,10 +131,12 @@ def grid_sample(
     Raises
     ------
     TypeError
-        If an argument is no array of a known library, has another dtype, or lies elsewhere than the other; if an
-        option has the wrong type.
+        If an argument is not an array of a supported library, or the arrays differ in dtype, library or device; or if
+        an option has the wrong type.
     ValueError
         If the shapes do not fit, the image has no pixels, or an option is an unknown word.
+    MemoryError
+        If this machine refuses the memory for the output or the taps.
 
     See Also
     --------
@@ -152,8 +160,8 @@ def grid_sample(
     >>> grid_sample(image, grid, align_corners=True)
     array([[[[12.5]]]])
     """
-    call = _check({"input": input, "grid": grid}, mode, padding_mode, align_corners, channels_last)
-    X, S = call.rows("input"), call.operator
+    call = _call({"input": input, "grid": grid}, mode, padding_mode, align_corners, channels_last)
+    X, S = call.image_rows("input"), call.operator
     with call.quiet():
         Y = S.apply(X)
     return call.output(Y)
@@ -188,19 +196,21 @@ def grid_sample_backward(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, MemoryError
         As in :func:`grid_sample`; ``grad_output`` is checked like an input.
 
     Notes
     -----
-    Where the sampler has a kink the derivative with respect to the grid is one-sided, as follows. Linear: at whole
-    pixels the right-hand one of the padded coordinate. border and reflection: 0 at both ends and where the coordinate
-    is clipped. Nearest: 0. A point with a NaN coordinate has NaN in its own grid cotangent and adds nothing to the
-    image's. The sum over points is taken in a fixed order: the same bits run after run.
+    Where the sampler has a kink the derivative with respect to the grid is one-sided, as follows. Bilinear: at whole
+    pixels the right-hand one, in the padded coordinate; with border and reflection 0 at both ends and wherever the
+    coordinate is clipped. Bicubic has no kink in its first derivative. Nearest: 0.
+
+    A point with a NaN coordinate has NaN in its own grid cotangent and adds nothing to the image's. The sum over points
+    is taken in a fixed order: the same bits run after run.
     """
     arrays = {"input": input, "grid": grid, "grad_output": grad_output}
-    call = _check(arrays, mode, padding_mode, align_corners, channels_last)
-    X, dY, S = call.rows("input"), call.rows("grad_output"), call.operator
+    call = _call(arrays, mode, padding_mode, align_corners, channels_last)
+    X, dY, S = call.image_rows("input"), call.output_rows("grad_output"), call.operator
     with call.quiet():
         dX = S.transpose(dY)
         D = S.dot(dY, X)
@@ -237,12 +247,13 @@ def grid_sample_jvp(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, MemoryError
         As in :func:`grid_sample`; the tangents are checked like inputs.
     """
     arrays = {"input": input, "grid": grid, "input_tangent": input_tangent, "grid_tangent": grid_tangent}
-    call = _check(arrays, mode, padding_mode, align_corners, channels_last)
-    X, X_dot, g_dot, S = call.rows("input"), call.rows("input_tangent"), call.components("grid_tangent"), call.operator
+    call = _call(arrays, mode, padding_mode, align_corners, channels_last)
+    X, S = call.image_rows("input"), call.operator
+    X_dot, g_dot = call.image_rows("input_tangent"), call.components("grid_tangent")
     with call.quiet():
         Y_dot = S.apply(X_dot) + sum(g_dot[a] * S.apply(X, a) for a in S.axes)
     return call.output(Y_dot)
@@ -278,13 +289,13 @@ def grid_sample_double_backward(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, MemoryError
         As in :func:`grid_sample`; the cotangents are checked like inputs.
 
     Notes
     -----
     At a kink the second derivative is that of the piece which the first derivative chose; the jump between pieces,
-    a Dirac pulse, is no part of it.
+    a Dirac pulse, is left out.
     """
     arrays = {
         "input": input,
@@ -293,9 +304,9 @@ def grid_sample_double_backward(
         "grad_grad_input": grad_grad_input,
         "grad_grad_grid": grad_grad_grid,
     }
-    call = _check(arrays, mode, padding_mode, align_corners, channels_last)
-    X, dY, S = call.rows("input"), call.rows("grad_output"), call.operator
-    U, v = call.rows("grad_grad_input"), call.components("grad_grad_grid")
+    call = _call(arrays, mode, padding_mode, align_corners, channels_last)
+    X, dY, S = call.image_rows("input"), call.output_rows("grad_output"), call.operator
+    U, v = call.image_rows("grad_grad_input"), call.components("grad_grad_grid")
     with call.quiet():
         of_dY = S.apply(U) + sum(v[a] * S.apply(X, a) for a in S.axes)
         of_X = sum(S.transpose(v[a] * dY, a) for a in S.axes)
@@ -315,12 +326,18 @@ class _Call:
     numbers: Numbers
     channels_last: bool
     operator: TapTable
-    quiet: Callable[[], AbstractContextManager[object]]
 
-    def rows(self, name: str) -> Array:
-        """An image or a cotangent of one, (R + 1, C); a cotangent of the output, (M, C)."""
-        backend, with_nothing = self.numbers.backend, name != "grad_output"
-        return rows_of_image(backend, self.numbers[name], self.channels_last, with_nothing=with_nothing)
+    def quiet(self) -> AbstractContextManager[object]:
+        """NaN and inf are data: no warnings."""
+        return self.numbers.backend.quiet()
+
+    def image_rows(self, name: str) -> Array:
+        """An image, or a tangent or cotangent of one, with the row of zeros, (R + 1, C)."""
+        return rows_of_image(self.numbers.backend, self.numbers[name], self.channels_last, with_nothing=True)
+
+    def output_rows(self, name: str) -> Array:
+        """A cotangent of the output, (M, C)."""
+        return rows_of_image(self.numbers.backend, self.numbers[name], self.channels_last, with_nothing=False)
 
     def components(self, name: str) -> list[Array]:
         """A tangent or cotangent of the grid, component by component, (M, 1) each."""
@@ -345,12 +362,10 @@ class _Call:
         return self.numbers.finish(image)
 
 
-def _check(arrays: dict[str, Array], mode: str, padding_mode: str, align_corners: bool, channels_last: bool) -> _Call:
+def _call(arrays: dict[str, Array], mode: str, padding_mode: str, align_corners: bool, channels_last: bool) -> _Call:
     """Check the arguments of one of the four functions and build the operator of its grid."""
     numbers = validation.numbers(**arrays)
-    mode = validation.choice("mode", mode, MODES)
-    padding_mode = validation.choice("padding_mode", padding_mode, PADDINGS)
-    align_corners = validation.flag("align_corners", align_corners)
+    mode, padding_mode, align_corners = check_options(mode, padding_mode, align_corners)
     channels_last = validation.flag("channels_last", channels_last)
     image, grid = arrays["input"].shape, arrays["grid"].shape
     validation.image_and_grid(image, grid, channels_last)
@@ -363,11 +378,11 @@ def _check(arrays: dict[str, Array], mode: str, padding_mode: str, align_corners
         "grid_tangent": (grid, "the shape of grid"),
         "grad_grad_grid": (grid, "the shape of grid"),
     }
-    for name in arrays.keys() & expected.keys():
-        validation.shape(name, arrays[name], *expected[name])
-    validation.allocatable("input", image, numbers.working, numbers.backend)
-    validation.allocatable("grid", output, numbers.working, numbers.backend)
-    quiet = numbers.backend.quiet
-    with quiet():
-        operator = TapTable(numbers, space, mode, padding_mode, align_corners)
-    return _Call(numbers, channels_last, operator, quiet)
+    for name, array in arrays.items():
+        if name in expected:
+            validation.shape(name, array, *expected[name])
+    for name, shape in (("input", image), ("grid", output), ("grid", (*grid[:-1], taps_of(mode, len(space))))):
+        validation.allocatable(name, shape, numbers.working, numbers.backend)
+    with numbers.backend.quiet():
+        operator = TapTable(numbers.backend, numbers["grid"], space, mode, padding_mode, align_corners)
+    return _Call(numbers, channels_last, operator)

@@ -7,13 +7,15 @@ with respect to a coordinate is the same table with one factor differentiated, a
 Three things are decided here and nowhere else:
 
 * A tap outside the image reads *nothing*: its index is R, a row of zeros that X carries at its end.
-* A coordinate that is NaN has NaN weights on taps that read nothing. From that alone follows that the fault shows in
-  the output and in all cotangents of that point, and enters no cotangent of the image.
-* Where padding holds a coordinate still, the derivative with respect to it is exactly 0, even if the pixels are inf.
+* A coordinate that is NaN has NaN weights on taps that read nothing. So the fault shows in the output and in all
+  cotangents of that point, and enters no cotangent of the image.
+* Where a derivative is 0 by definition (padding holds the coordinate still, nearest, an axis of one aligned pixel) it
+  is exactly 0, even if the pixels are inf. Points with a NaN are left out of that: theirs stay NaN.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from math import prod
@@ -23,9 +25,8 @@ from attn_ref.backend import Array, Backend
 from attn_ref.ops.boundary import PADDINGS
 from attn_ref.ops.coordinates import pixels_per_unit, to_pixels
 from attn_ref.ops.interpolation import MODES
-from attn_ref.validation import Numbers
 
-__all__ = ["TapTable", "image_of_rows", "rows_of_image"]
+__all__ = ["TapTable", "check_options", "image_of_rows", "rows_of_image", "taps_of"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _axis(
 ) -> _Axis:
     """Geometry along one axis: from normalised coordinates g (M,) to taps."""
     xp, interpolation, padding = backend.xp, MODES[mode], PADDINGS[padding_mode]
-    p = to_pixels(xp, g, size, align_corners)
+    p = to_pixels(xp, g, size, align_corners)  # pixels
     q = padding.bring_near(xp, p, size, align_corners)
     slope = None
     if not interpolation.pads_taps:
@@ -88,8 +89,10 @@ class TapTable:
 
     Parameters
     ----------
-    numbers : Numbers
-        The checked arrays of the call; ``grid``, of shape (N, …, d), holds the sample points, x first.
+    backend : Backend
+        The array library.
+    grid : array, shape (N, …, d)
+        Normalised sample points, x first, in the precision to compute with.
     space : tuple of int
         Spatial size of the image, (H, W) or (D, H, W).
     mode, padding_mode, align_corners
@@ -102,21 +105,16 @@ class TapTable:
     """
 
     def __init__(
-        self, numbers: Numbers, space: tuple[int, ...], mode: str, padding_mode: str, align_corners: bool
+        self, backend: Backend, grid: Array, space: tuple[int, ...], mode: str, padding_mode: str, align_corners: bool
     ) -> None:
-        backend, xp = numbers.backend, numbers.backend.xp
-        grid_shape = numbers.given["grid"].shape
-        taps = len(MODES[mode].coefficients) ** len(space)
-        validation.allocatable("grid", (*grid_shape[:-1], taps), numbers.working, backend)
-        table = (prod(grid_shape[:-1]), taps)
-        grid = numbers["grid"]
+        xp = backend.xp
         self.backend = backend
         self.axes = range(len(space))
         self.batch = grid.shape[0]
         self.space = space
         self.pixels = self.batch * prod(space)
-        points = grid.reshape(table[0], len(space))  # (M, d)
-        fits = max(prod(table), self.pixels + 1) < 2**31
+        points = grid.reshape(prod(grid.shape[:-1]), len(space))  # (M, d)
+        fits = max(len(points) * taps_of(mode, len(space)), self.pixels + 1) < 2**31
         self._integer = "int32" if fits else "int64"
         self._along = [
             _axis(backend, points[:, a], space[-1 - a], mode, padding_mode, align_corners, self._integer)
@@ -133,21 +131,16 @@ class TapTable:
         sample = xp.arange(points, dtype=self._integer) // max(points // max(self.batch, 1), 1)
         index = sample[:, None]  # (M, 1): number in the batch
         inside = xp.ones((points, 1), bool)
-        for a in reversed(self.axes):  # z, y, x: x runs fastest
-            axis, size = self._along[a], self.space[-1 - a]
-            taps = index.shape[1] * axis.index.shape[1]
-            index = (index[:, :, None] * size + axis.index[:, None, :]).reshape(points, taps)
-            inside = (inside[:, :, None] & axis.inside[:, None, :]).reshape(points, taps)
+        for axis, size in zip(reversed(self._along), self.space, strict=True):  # z, y, x
+            index = _combined(index * size, axis.index, xp.add)
+            inside = _combined(inside, axis.inside, xp.logical_and)
         return xp.where(inside, index, self.pixels).astype(self._integer, copy=False)
 
     def weight(self, *axes: int) -> Array:
         """Weight of each tap, differentiated once for each axis named. Shape (M, K)."""
-        factors = [self._along[a].weights[axes.count(a)] for a in self.axes]
-        weight = factors.pop()
-        while factors:  # x runs fastest
-            factor = factors.pop()
-            weight = (weight[:, :, None] * factor[:, None, :]).reshape(len(weight), weight.shape[1] * factor.shape[1])
-        return weight
+        multiply = self.backend.xp.multiply
+        factors = [self._along[a].weights[axes.count(a)] for a in reversed(self.axes)]  # z, y, x
+        return reduce(lambda weight, factor: _combined(weight, factor, multiply), factors)
 
     def hold(self, axes: tuple[int, ...], value: Array) -> Array:
         """Set to 0 the points at which this derivative is 0 by definition; value is (M,) or (M, C)."""
@@ -171,12 +164,39 @@ class TapTable:
     def dot(self, Y: Array, X: Array) -> Array:
         """D[m, k] = ⟨Y[m], X[index[m, k]]⟩, 0 where the tap reads nothing. -> (M, K)."""
         xp = self.backend.xp
-        products = self.backend.dot(self.index, Y, X)
+        products = self.backend.dot(self.index, Y, X)  # Y · 0 is 0 only if Y is finite
         return xp.where(self.index == self.pixels, xp.zeros((), products.dtype), products)
 
     def weigh(self, D: Array, *axes: int) -> Array:
         """Σ_k S_a[m, k] D[m, k], which for D = dot(Y, X) is Σ_c Y ∘ (S_a X). -> (M,)."""
         return self.hold(axes, (self.weight(*axes) * D).sum(axis=1))
+
+
+def _combined(slow: Array, fast: Array, combine: Callable[[Array, Array], Array]) -> Array:
+    """All pairs of two axes' taps, the second running faster: (M, k), (M, l) -> (M, k·l)."""
+    pairs = combine(slow[:, :, None], fast[:, None, :])
+    return pairs.reshape(len(pairs), slow.shape[1] * fast.shape[1])
+
+
+def taps_of(mode: str, axes: int) -> int:
+    """Return K, the number of taps of a point: those along an axis, to the power of the number of axes."""
+    taps: int = len(MODES[mode].coefficients) ** axes
+    return taps
+
+
+def check_options(mode: object, padding_mode: object, align_corners: object) -> tuple[str, str, bool]:
+    """Check the three options that make a tap table of a grid.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one has the wrong type or is an unknown word; the message names it.
+    """
+    return (
+        validation.choice("mode", mode, MODES),
+        validation.choice("padding_mode", padding_mode, PADDINGS),
+        validation.flag("align_corners", align_corners),
+    )
 
 
 def rows_of_image(backend: Backend, image: Array, channels_last: bool, *, with_nothing: bool) -> Array:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_ref.gradcheck import strategies
-from attn_ref.gradcheck.properties import PROPERTIES, Finding, PropertyError, Subject, examine, replay
+from attn_ref.gradcheck.properties import PROPERTIES, PropertyError, examine, replay
 from attn_ref.gradcheck.runner import pairs
+from attn_ref.gradcheck.subject import Finding, Subject
 from attn_ref.registry import OPERATIONS, Call
 
 

@@ -9,8 +9,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "museum.md"
 HEAD = """\
 # The bug museum
 
-Mistakes that real samplers have made. Each is kept as a small patch ({file}), planted alone in a test, and must be
-caught by at least the properties named here, which are those of `attn-ref check`. This page is generated from the same
+Mistakes that real samplers have made, where a source is given, and others that are easy to make. Each is kept as a
+small patch ({file}), planted alone in a test, and must be caught by at least the properties named here, with three
+calls a variant; `attn-ref check` draws sixteen and may catch it elsewhere too. This page is generated from the same
 table: `python -m tests.museum.page`.
 
 | operation | the mistake | seen in | caught by |
@@ -18,7 +19,7 @@ table: `python -m tests.museum.page`.
 """
 
 FOOT = """
-One more is no mistake of a sampler but of a grid: the cylinder grid of fxia22/stn.pytorch has −½ sin((1 + cos θ)/2)
+One more is a mistake of a grid, not of a sampler: the cylinder grid of fxia22/stn.pytorch has −½ sin((1 + cos θ)/2)
 where the derivative is sin θ. `check_gradients` catches it.
 """
 

@@ -13,8 +13,8 @@ VARIANTS = OPERATIONS["grid_sample"].variants
 
 def table_of(call, **changed):
     options = {**call.options, **changed}
-    numbers = validation.numbers(grid=call.inputs[1])
-    return TapTable(numbers, call.inputs[0].shape[2:], **options)
+    backend = validation.numbers(grid=call.inputs[1]).backend
+    return TapTable(backend, call.inputs[1], call.inputs[0].shape[2:], **options)
 
 
 @given(data=st.data(), channels_last=st.booleans())
@@ -73,8 +73,8 @@ def test_transpose_is_the_adjoint_of_apply_for_every_derivative(data):
 
 def test_second_derivatives_commute_to_the_bit():
     rng = np.random.default_rng(1)
-    numbers = validation.numbers(grid=rng.uniform(-1, 1, (2, 3, 4, 2, 3)))
-    table = TapTable(numbers, (4, 5, 6), "bicubic", "reflection", True)
+    grid = rng.uniform(-1, 1, (2, 3, 4, 2, 3))
+    table = TapTable(validation.numbers(grid=grid).backend, grid, (4, 5, 6), "bicubic", "reflection", True)
     for a in range(3):
         for b in range(3):
             assert (table.weight(a, b) == table.weight(b, a)).all()
