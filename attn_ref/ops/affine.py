@@ -251,8 +251,9 @@ def affine_inverse(theta: Array) -> Array:
     TypeError
         If theta is not an array of a supported library and dtype.
     ValueError
-        If theta has another shape, or a map is singular to working precision: |det Θ| ≤ d · eps · Σ|products in it|,
-        so that no digit of the determinant is certain. The message names the batch element and the determinant.
+        If theta has another shape, or a map is singular to working precision: its determinant is at most d · eps times
+        the sum of the magnitudes of its products, so that no digit of it is certain. The message names the batch
+        element and the determinant.
 
     Notes
     -----
