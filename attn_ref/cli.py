@@ -121,6 +121,7 @@ def warp(
     """
     with failing_in_one_line("warp"):
         from attn_ref import affine_grid, photos, validation, warping
+        from attn_ref._files import write_bytes
         from attn_ref.ops.boundary import PADDINGS
         from attn_ref.ops.interpolation import MODES
 
@@ -158,7 +159,7 @@ def warp(
             drawn = plotting.draw_sampling(source.shown(), grid, result.shown(), align_corners=align_corners)
             contents[figure] = plotting.encode(drawn, figure)
         for path, content in contents.items():
-            photos.write_bytes(path, content)
+            write_bytes(path, content)
             typer.echo(f"wrote {path}")
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 import difflib
 import io
 import os
-import secrets
 import warnings
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -32,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from attn_ref._files import one_line
 from attn_ref.backend import Array
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
     "check_target",
     "encode",
     "read_photo",
-    "write_bytes",
 ]
 
 PIXEL_LIMIT = 2**26
@@ -186,7 +185,7 @@ def read_photo(path: Path | Traversable) -> Photo:
         except MemoryError:
             raise ValueError(f"{path} does not fit into memory") from None
         except Exception as error:  # decoders raise whatever their bytes lead them to
-            raise ValueError(f"{path} cannot be decoded, it is broken or cut short: {_line(error)}") from None
+            raise ValueError(f"{path} cannot be decoded, it is broken or cut short: {one_line(error)}") from None
 
 
 def check_target(path: Path) -> None:
@@ -296,36 +295,8 @@ def encode(photo: Photo, path: Path) -> bytes:
             warnings.simplefilter("ignore")
             Image.fromarray(photo.stored()).save(content, format=name, **_SAVE.get(name, {}), **extras)
     except Exception as error:  # as in read_photo
-        raise ValueError(f"{path.name} cannot be written: {_line(error)}; {mend}") from None
+        raise ValueError(f"{path.name} cannot be written: {one_line(error)}; {mend}") from None
     return content.getvalue()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: under a temporary name beside it, which is then renamed.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file; one that exists is replaced, through a symbolic link if it is one.
-    content : bytes
-        What it shall hold.
-
-    Raises
-    ------
-    ValueError
-        If the system refuses; the message says why. Nothing is left behind then.
-    """
-    target = Path(os.path.realpath(path))
-    temporary = target.parent / f".attn-ref-{secrets.token_hex(6)}.tmp"
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written: {error.strerror or _line(error)}") from None
 
 
 class _TooLargeError(ValueError):
@@ -379,8 +350,3 @@ def _format(path: Path) -> str:
             raise ValueError(f"{path} has no suffix that says which format to write: {hint}")
         raise ValueError(f"{path}: the suffix {path.suffix!r} is of no format that Pillow writes; {hint}")
     return writable[suffix]
-
-
-def _line(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from attn_ref import photos
-from attn_ref.photos import EXAMPLE, Photo, check_target, encode, read_photo, write_bytes
+from attn_ref._files import write_bytes
+from attn_ref.photos import EXAMPLE, Photo, check_target, encode, read_photo
 
 rng = np.random.default_rng
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from attn_ref import __version__, validation
 from attn_ref import backend as _backend
+from attn_ref._files import write_bytes
 from attn_ref.gradcheck.properties import PROPERTIES, Property
 from attn_ref.gradcheck.runner import Result, pairs, run
 from attn_ref.registry import OPERATIONS
@@ -101,7 +101,8 @@ def check(
     console.print(f"{done}{len(results) - failed} passed, {failed} failed, in {seconds:.0f} s")
     if json_file is not None:
         settings = {"examples": examples, "seed": seed, "dtype": dtype, "backend": backend, "interrupted": interrupted}
-        _write_json(json_file, {"attn_ref": __version__, **settings, "results": [r.to_dict() for r in results]})
+        content = {"attn_ref": __version__, **settings, "results": [r.to_dict() for r in results]}
+        write_bytes(json_file, json.dumps(content, indent=2).encode() + b"\n")
     return 1 if failed else _INTERRUPTED if interrupted else 0
 
 
@@ -150,16 +151,3 @@ def _reserve(path: Path) -> None:
         raise FileNotFoundError(f"--json {path}: there is no folder {path.parent}")
     with tempfile.TemporaryFile(dir=path.parent):
         pass
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write to a temporary name, then rename: never a half-written file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
