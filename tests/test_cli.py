@@ -373,9 +373,12 @@ def test_the_module_runs():
     assert failed.stderr == "attn-ref warp: absent.png does not exist\n"
 
 
-@pytest.mark.skipif(shutil.which("attn-ref") is None, reason="the package is not installed")
+SCRIPT = shutil.which("attn-ref", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.skipif(SCRIPT is None, reason="the package is not installed")
 def test_the_script_runs():
-    done = subprocess.run(["attn-ref", "--version"], capture_output=True, text=True)
+    done = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"attn-ref {attn_ref.__version__}\n")
 
 
