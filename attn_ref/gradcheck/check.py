@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from attn_ref.gradcheck.problem import ROUNDINGS, Floats, Problem
 from attn_ref.gradcheck.report import Comparison, Kink, Report
 
 __all__ = ["check_gradients"]
+
+_LEVELS = 70
+"""Longest ladder of steps: from 1/8 down to 2**-72."""
 
 
 def check_gradients(
@@ -77,12 +81,20 @@ def check_gradients(
 
     Notes
     -----
-    Without ``degree``, central differences at three steps are extrapolated to step 0; elements that do not agree, or
-    whose differences do not settle, are tried again over a long ladder of steps, so that a nearby kink or a fast
-    oscillation gets a step that suits it. An element is called a kink if its one-sided differences keep disagreeing
-    as the step shrinks (for a smooth function the gap shrinks with the step), or if its differences never settle; it is
-    then listed and not compared. If nothing is left to compare, the table says so. The bound of each comparison is ten
-    times the extrapolation's own error estimate plus 64 rounding errors of the output divided by the step.
+    Without ``degree``, central differences at three steps are extrapolated to step 0. Elements that do not agree, or
+    whose differences do not settle, are tried again over a long ladder of steps, so that a nearby kink, the edge of the
+    function's domain or a fast oscillation gets a step that suits it; where the function raises or is not finite there
+    is no difference. The bound of each comparison is ten times the extrapolation's own error estimate plus 64 rounding
+    errors of the output divided by the step.
+
+    An element is on a kink if its one-sided differences keep disagreeing as the step shrinks (for a smooth function the
+    gap shrinks with the step), or if nothing can be said of its derivative at any step. It is then listed and not
+    compared, with two exceptions: a gradient that is NaN or inf fails, and so does one that lies further outside the
+    one-sided differences than ten times the gap between them. If nothing is left to compare, the table says so. An
+    element with a kink close by is listed too, but compared, with steps that stay on its side.
+
+    With a single sample, no check can tell a shared weight's gradient that forgets to sum over samples from a right
+    one.
 
     Examples
     --------
@@ -98,7 +110,7 @@ def check_gradients(
     """
     if (step is None) != (degree is None):
         raise ValueError("step and degree belong together: give both, or neither")
-    stencil = stencil_for(degree) if degree is not None else None
+    stencil = stencil_for(_whole("degree", degree)) if degree is not None else None
     problem = Problem.of(forward, backward, inputs, batched, names, seed)
     steps = _per_input("step", step, problem)
     distances = _per_input("kink_distance", kink_distance, problem)
@@ -124,9 +136,26 @@ def check_gradients(
 def _per_input(name: str, values: Any, problem: Problem) -> list[Any]:
     if values is None:
         return [None] * len(problem.inputs)
-    if isinstance(values, np.ndarray) or len(values) != len(problem.inputs):
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != len(problem.inputs):
         raise ValueError(f"{name} must be a sequence with one entry for each of the {len(problem.inputs)} inputs")
+    for i, value in enumerate(values):
+        array = np.asarray(value, np.float64)
+        if not (np.isfinite(array) & (array >= 0)).all() or (name == "step" and not array.all()):
+            raise ValueError(f"{name}[{i}] must be finite and positive, got {value!r}")
+        try:
+            np.broadcast_to(array, problem.inputs[i].shape)
+        except ValueError:
+            wanted = problem.inputs[i].shape
+            raise ValueError(
+                f"{name}[{i}] has shape {array.shape}: it must broadcast to that of the input, {wanted}"
+            ) from None
     return list(values)
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise ValueError(f"{name} must be a whole number from 0 up, got {value!r}")
+    return int(value)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -135,18 +164,21 @@ def _per_input(name: str, values: Any, problem: Problem) -> list[Any]:
 
 @dataclass
 class _Estimate:
-    """Derivatives of one input by differences, all (E, S, m + 1); reach, of the input's shape, is how far they look."""
+    """Derivatives of one input by differences, all (E, S, m + 1).
+
+    ``kinky`` are not to be compared, ``near`` have a kink close by; reach, of the input's shape, is how far they look.
+    """
 
     numeric: Floats
     bound: Floats
     kinky: Any
+    near: Any
     reach: Any = 0.0
 
 
-def _rounding(problem: Problem, i: int, elements: Any, sizes: Floats, numeric: Floats, step: Any) -> Floats:
-    """What rounding in the values and in the moved coordinate leaves in a quotient."""
-    x = problem.by_element(i, np.abs(problem.inputs[i]).astype(np.float64))[elements, :, None]
-    bound: Floats = ROUNDINGS * problem.eps * (sizes + np.abs(numeric) * (1 + x)) / step
+def _rounding(problem: Problem, sizes: Floats, quotient: Floats, coordinate: Any, step: Any) -> Floats:
+    """What rounding in the values and in a moved coordinate of that size leaves in a quotient."""
+    bound: Floats = ROUNDINGS * problem.eps * (sizes + np.abs(quotient) * coordinate) / step
     return bound
 
 
@@ -157,54 +189,73 @@ def _by_stencil(problem: Problem, i: int, full: bool, stencil: Any, step: Any) -
     values, sizes = problem.values(i, everywhere, np.stack([offset * h for offset, _ in stencil]), full)
     h = h[:, :, None]
     numeric = sum(c * value for (_, c), value in zip(stencil, values, strict=True)) / h
-    bound = _rounding(problem, i, everywhere, sizes, numeric, h)
+    # The caller knows the pieces and so, it seems, something like pixels: a coordinate may have been moved by about 1.
+    x = 1 + problem.by_element(i, np.abs(problem.inputs[i]).astype(np.float64))[:, :, None]
+    bound = _rounding(problem, sizes.max(axis=0), numeric, x, h)
     reach = max(offset for offset, _ in stencil) * np.abs(step)
-    return _Estimate(numeric, bound, np.zeros(numeric.shape, bool), reach)
+    nowhere = np.zeros(numeric.shape, bool)
+    return _Estimate(numeric, bound, nowhere, nowhere.copy(), reach)
 
 
 def _by_extrapolation(problem: Problem, i: int, full: bool) -> _Estimate:
     """Richardson's differences: three steps for all elements, then a long ladder for those that need it."""
-    first = round(np.log2(problem.eps) / 6)  # 2**-9 in float64: truncation and rounding about even
+    x = problem.by_element(i, np.abs(problem.inputs[i]).astype(np.float64))  # (E, S)
+    digits = np.log2(problem.eps)
+    first = round(digits / 6)  # 2**-9 in float64: truncation and rounding about even
+    unit = 2.0 ** np.floor(np.log2(np.maximum(x, 1)))
     analytic = problem.analytic(i, full)
-    everywhere = np.arange(len(analytic))
-    estimate = _ladder(problem, i, full, everywhere, [first, first - 1, first - 2])
+    everywhere = np.arange(len(x))
+    estimate, settled = _ladder(problem, i, full, everywhere, unit * 2.0**first, 3)
     estimate.reach = 2.0**first
-    doubtful = ~(np.abs(analytic - estimate.numeric) <= estimate.bound) | estimate.kinky
-    again = everywhere[doubtful.any(axis=(1, 2))]
+    agrees = (np.abs(analytic - estimate.numeric) <= estimate.bound) & settled & ~estimate.kinky
+    again = everywhere[~agrees.all(axis=(1, 2))]
     if len(again):
-        largest = float(np.abs(problem.inputs[i]).max())  # steps grow with |x|: go down as far for large ones
-        last = 2 * first + 1 - max(0, round(np.log2(max(largest, 1))))
-        closer = _ladder(problem, i, full, again, range(first + 6, last, -1))
+        top = unit[again] / 8
+        bottom = np.where(x > 0, np.clip(x, 1e-30, 1), 1)[again] * 2.0 ** round(0.6 * digits)
+        levels = int(np.clip(np.ceil(np.log2((top / bottom).max())), 8, _LEVELS))
+        closer, settled = _ladder(problem, i, full, again, top, levels)
         estimate.numeric[again], estimate.bound[again] = closer.numeric, closer.bound
-        estimate.kinky[again] = closer.kinky
+        lost = closer.bound > np.abs(closer.numeric) + np.abs(analytic[again])  # nothing is known
+        estimate.kinky[again] = closer.kinky | (~settled & lost)
+        estimate.near[again] = closer.near
     return estimate
 
 
-def _ladder(problem: Problem, i: int, full: bool, elements: Any, exponents: Sequence[int]) -> _Estimate:
-    """Central differences at the steps 2**exponent (times the power of two below |x|), extrapolated."""
-    x = problem.by_element(i, np.abs(problem.inputs[i]))[elements]
-    unit = 2.0 ** np.floor(np.log2(np.maximum(x, 1)))
-    steps = np.stack([unit * 2.0**exponent for exponent in exponents])  # (L, E, S)
-    plus, sizes = problem.values(i, elements, steps, full)
-    minus, _ = problem.values(i, elements, -steps, full)
-    steps = steps[..., None]
-    finest = (plus[-1] - minus[-1]) / (2 * steps[-1])
-    noise = _rounding(problem, i, elements, sizes, finest, steps[-1])
-    numeric, error, used = extrapolated(plus, minus, steps, noise)
-    rounding = _rounding(problem, i, elements, sizes, numeric, used)
-    centre = problem.read(i, problem.output, 1, full)
-    gap = np.abs(plus + minus - 2 * centre) / steps  # |right-hand − left-hand| quotient, at each step
-    jumps = (gap[-1] > 0.75 * gap[-2]) & (gap[-1] > 4 * noise)
-    unsettled = error > 1e-6 * np.abs(numeric) + 100 * noise
-    return _Estimate(numeric, 10 * error + rounding, jumps | unsettled)
+def _ladder(
+    problem: Problem, i: int, full: bool, elements: Any, top: Floats, levels: int
+) -> tuple[_Estimate, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Central differences at top, top/2, …, extrapolated; and where they settled. top is (E, S)."""
+    x = problem.by_element(i, np.abs(problem.inputs[i]).astype(np.float64))[elements]
+    h = top * 2.0 ** -np.arange(levels)[:, None, None]  # (L, E, S)
+    plus, sizes = problem.values(i, elements, h, full)
+    minus, others = problem.values(i, elements, -h, full)
+    steps = h[..., None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        central = np.where(steps > 256 * problem.eps * x[:, :, None], (plus - minus) / (2 * steps), np.nan)
+        central = np.where(np.isfinite(central), central, np.nan)
+        noise = _rounding(problem, np.maximum(sizes, others), central, x[:, :, None] + steps, steps)
+        numeric, error, level = extrapolated(central, noise)
+        centre = problem.read(i, problem.output, 1, full)
+        gap = np.abs(plus + minus - 2 * centre) / steps  # |right-hand − left-hand| quotient, at each step
+        # The gap of a smooth function halves with the step; that of a kink stays.
+        jump = (gap[1:] > 0.75 * gap[:-1]) & (gap[1:] > 4 * noise[1:])
+        kinky = np.take_along_axis(jump, level[None] - 1, axis=0)[0]
+        steady = jump & (gap[1:] < 4 / 3 * gap[:-1])
+        near = (steady[8:-2] & steady[9:-1] & steady[10:]).any(axis=0) | kinky
+        noise = np.take_along_axis(noise, level[None], axis=0)[0]
+    constant = np.all((plus == centre) & (minus == centre), axis=0)  # and 0 ± rounding is its derivative
+    noise = np.where(constant, np.maximum(noise, ROUNDINGS * problem.eps), noise)
+    settled = 10 * error <= 1e-6 * np.abs(numeric) + 4 * noise
+    return _Estimate(numeric, 10 * error + noise, kinky, near), settled
 
 
 def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool) -> list[Comparison]:
     analytic = problem.analytic(i, full)
-    error = np.where(estimate.kinky, 0, np.abs(analytic - estimate.numeric))
+    kinky = estimate.kinky & np.isfinite(analytic)  # NaN is right nowhere
+    error = np.abs(analytic - estimate.numeric)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0, 0, error / estimate.bound)
-    ratio = np.where(np.isnan(error), np.inf, ratio)
+    ratio = np.where(kinky, -1, np.where(np.isnan(ratio), np.inf, ratio))
     name = problem.names[i]
     parts = [(f"{name}: random cotangent", slice(-1, None))]
     if full:
@@ -221,8 +272,8 @@ def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool) -> list[
         comparisons.append(
             Comparison(
                 title,
-                int((~estimate.kinky[:, :, columns]).sum()),
-                float(error[at]),
+                int((~kinky[:, :, columns]).sum()),
+                0.0 if kinky[at] else float(error[at]),
                 float(estimate.bound[at]),
                 index,
                 float(analytic[at]),
@@ -233,8 +284,8 @@ def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool) -> list[
 
 
 def _kinks(problem: Problem, i: int, estimate: _Estimate) -> list[Kink]:
-    """One-sided quotients of the projected output for the elements set aside."""
-    pairs = np.argwhere(estimate.kinky.any(axis=2))
+    """One-sided quotients of the projected output for the elements on or near a kink."""
+    pairs = np.argwhere((estimate.kinky | estimate.near).any(axis=2))
     if len(pairs) == 0:
         return []
     analytic = problem.analytic(i, full=False)
@@ -255,6 +306,7 @@ def _kinks(problem: Problem, i: int, estimate: _Estimate) -> list[Kink]:
                 float((centre[sample, 0] - left[e, sample, 0]) / h),
                 float((right[e, sample, 0] - centre[sample, 0]) / h),
                 float(analytic[element, sample, 0]),
+                not bool(estimate.kinky[element, sample].any()),
             )
         )
     return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -87,7 +88,12 @@ def check(
     if json_file is not None:
         _reserve(json_file)
     results: list[Result] = []
-    interrupted = _run(results, chosen, examples=examples, seed=seed, dtype=dtype, backend=backend)
+    with tempfile.TemporaryDirectory() as scratch:  # Hypothesis keeps notes, here and not in the current folder
+        set_hypothesis_home_dir(scratch)
+        try:
+            interrupted = _run(results, chosen, examples=examples, seed=seed, dtype=dtype, backend=backend)
+        finally:
+            set_hypothesis_home_dir(None)
     console = Console()
     console.print(_table(results))
     for result in results:
@@ -147,6 +153,8 @@ def _reserve(path: Path) -> None:
     """Find out before a long run whether a file can be written there."""
     if path.is_dir():
         raise IsADirectoryError(f"--json {path} is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"--json {path} is not a regular file, and is not replaced")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"--json {path}: there is no folder {path.parent}")
     with tempfile.TemporaryFile(dir=path.parent):

@@ -19,6 +19,7 @@ A derivative is approximated from values at a few distances s from a point. Two 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,40 +49,62 @@ def stencil_for(degree: int) -> tuple[tuple[float, float], ...]:
     raise ValueError(f"degree={degree} is too high: exact stencils go to degree {max(STENCILS)}; leave degree out")
 
 
-def extrapolated(plus: Floats, minus: Floats, steps: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
+def extrapolated(central: Floats, noise: Floats) -> tuple[Floats, Floats, np.ndarray[Any, np.dtype[np.intp]]]:
     """Extrapolate central differences to step 0.
 
     Parameters
     ----------
-    plus, minus : array, shape (levels, …)
-        f at +steps and −steps; each step is half the one before it.
-    steps : array, shape (levels, …)
-        The steps, broadcast against the values.
-    noise : array, broadcast against (…)
-        Rounding error of the quotient at the smallest step.
+    central : array, shape (levels, …)
+        Central differences; the step of each level is half that of the one before. NaN where there is none.
+    noise : array, shape (levels, …)
+        What rounding may have added to each.
 
     Returns
     -------
-    derivative, error, step : array, shape (…)
-        The best entry of Richardson's triangle, the estimate of its error, and the smallest step that went into it.
+    derivative, error : array, shape (…)
+        The best entry of Richardson's triangle and the estimate of its error, rounding not included.
+    level : array of int, shape (…)
+        The level of the smallest step that went into it, at least 1.
 
     Notes
     -----
-    Large steps may agree by chance, on a fast oscillation for one. So an entry counts only if the quotient at the
-    smallest step, within four times its own last change and the noise, says the same.
+    Large steps may agree by chance, on a fast oscillation or across a kink. So an entry counts only if the quotients at
+    all smaller steps, each within its noise and four times its last change, say the same. Of those that count, the one
+    with the least error and noise is taken; if none does, the quotient that changed least. Of many entries some agree
+    with their parents by chance, so on a ladder of more than three levels no column is believed to gain more than a
+    factor of four on the one before.
     """
-    central = (plus - minus) / (2 * steps)
-    best, error = central[-1], np.abs(central[-1] - central[-2])
-    radius = 4 * error + noise
-    step = np.broadcast_to(steps[-1], best.shape)
-    row = central[:1]
-    for level in range(1, len(central)):
-        previous, row = row, np.empty_like(central[: level + 1])
-        row[0] = central[level]
-        for j in range(1, level + 1):
-            row[j] = row[j - 1] + (row[j - 1] - previous[j - 1]) / (4.0**j - 1)
-            disagreement = np.maximum(np.abs(row[j] - row[j - 1]), np.abs(row[j] - previous[j - 1]))
-            better = (disagreement < error) & (np.abs(row[j] - central[-1]) <= radius)
-            best, error = np.where(better, row[j], best), np.where(better, disagreement, error)
-            step = np.where(better, np.broadcast_to(steps[level], best.shape), step)
-    return best, error, step
+    levels = len(central)
+    change = np.abs(np.diff(central, axis=0))
+    level = 1 + np.argmin(_or_inf(change + noise[1:]), axis=0)
+    best = np.take_along_axis(central, level[None], axis=0)[0]
+    error = np.take_along_axis(_or_inf(change), level[None] - 1, axis=0)[0]
+    least = np.full(best.shape, np.inf)
+    radius = noise[1:] + 4 * change
+    low, high = np.full(best.shape, -np.inf), np.full(best.shape, np.inf)
+    for k in range(levels - 1, 0, -1):
+        row = [central[max(0, k - _ORDERS) + j] for j in range(min(k, _ORDERS) + 1)]
+        for j in range(1, len(row)):
+            finer, previous = row[-1], row[:]
+            row = [b + (b - a) / (4.0**j - 1) for a, b in pairwise(row)]
+            disagreement = np.maximum(np.abs(row[-1] - finer), np.abs(row[-1] - previous[-2]))
+            if levels > 3:
+                disagreement = np.maximum(disagreement, change[k - 1] / 4.0**j)
+            better = (disagreement + noise[k] < least) & (row[-1] >= low) & (row[-1] <= high)
+            least = np.where(better, disagreement + noise[k], least)
+            best, error, level = (
+                np.where(better, row[-1], best),
+                np.where(better, disagreement, error),
+                np.where(better, k, level),
+            )
+        low = np.fmax(low, central[k] - radius[k - 1])
+        high = np.fmin(high, central[k] + radius[k - 1])
+    return best, error, level
+
+
+_ORDERS = 5
+"""Columns of Richardson's triangle: errors up to the step to the power of twelve are removed."""
+
+
+def _or_inf(array: Floats) -> Floats:
+    return np.where(np.isnan(array), np.inf, array)

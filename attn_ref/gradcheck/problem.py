@@ -61,19 +61,24 @@ class Problem:
             raise TypeError("inputs must be a sequence of arrays, got one array: pass [x]")
         ready = []
         for i, x in enumerate(inputs):
-            if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-                kind = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
-                raise TypeError(f"inputs[{i}] must be a floating NumPy array, got {kind}")
+            if type(x) not in (np.ndarray, np.memmap) or x.dtype.char not in "efd":
+                kind = f"an array of {x.dtype}" if type(x) is np.ndarray else type(x).__name__
+                raise TypeError(f"inputs[{i}] must be a NumPy array of float64, float32 or float16, got {kind}")
+            if not np.isfinite(x).all():
+                raise ValueError(f"inputs[{i}] holds NaN or inf: gradients are checked at finite points")
             ready.append(np.array(x))
         if not ready:
             raise ValueError("inputs is empty: there is nothing to differentiate")
-        flags = [batched] * len(ready) if isinstance(batched, bool) else list(batched)
-        if len(flags) != len(ready) or not all(isinstance(flag, bool) for flag in flags):
+        flags = [batched] * len(ready) if isinstance(batched, bool | np.bool_ | str | int) else list(batched)
+        if len(flags) != len(ready) or not all(isinstance(flag, bool | np.bool_) for flag in flags):
             raise ValueError(f"batched must be a bool, or one for each of the {len(ready)} inputs; got {batched!r}")
         known = list(names) if names is not None else [f"input {i}" for i in range(len(ready))]
         if len(known) != len(ready):
             raise ValueError(f"names has {len(known)} entries for {len(ready)} inputs")
-        output = _array("forward returned", forward(*[x.copy() for x in ready]))
+        output = _array("forward returned", forward(*[x.copy() for x in ready])).copy()
+        again = _array("forward returned", forward(*[x.copy() for x in ready]))
+        if output.shape != again.shape or not np.array_equal(output, again, equal_nan=True):
+            raise ValueError("forward returned other values for the same inputs: fix the seed of what is random in it")
         if not np.isfinite(output).all():
             raise ValueError("forward returned NaN or inf: gradients are checked where the function is finite")
         samples = {x.shape[0] if x.ndim else None for x, flag in zip(ready, flags, strict=True) if flag}
@@ -87,23 +92,38 @@ class Problem:
         return cls(forward, backward, ready, flags, known, output, cotangent.astype(output.dtype))
 
     def require_independent_samples(self) -> None:
-        """Append one more sample: the outputs of the others must stay."""
+        """Put one more sample before and one behind: the outputs of the others must stay."""
         samples = len(self.output) if any(self.batched) else 0
         if samples == 0:
             return
+        nudge = 2.0 ** round(np.log2(self.eps) / 6)
+        question = "are the samples on axis 0 of the batched inputs independent?"
+        try:
+            outputs = self._surrounded(nudge)
+        except Exception:  # the moved samples may lie outside the function's domain: copies do not
+            try:
+                outputs = self._surrounded(0.0)
+            except Exception as error:
+                raise ValueError(
+                    f"batched: forward fails with {samples + 2} samples, not {samples}; {question}"
+                ) from error
+        wanted = (samples + 2, *self.output.shape[1:])
+        if outputs.shape != wanted:
+            raise ValueError(
+                f"batched: with {samples + 2} samples forward returned shape {outputs.shape}, not {wanted}; {question}"
+            )
+        slack = ROUNDINGS * self.eps * float(np.abs(self.output).max(initial=0))
+        if not (np.abs(outputs[1:-1] - self.output) <= slack).all():
+            raise ValueError(f"batched: two more samples changed the outputs of the others; {question}")
+
+    def _surrounded(self, nudge: float) -> Any:
+        """Outputs with the last sample, moved a little, put before the first, and the first behind the last."""
         longer = [
-            np.concatenate([a, a[:1] + np.asarray(2.0 ** round(np.log2(self.eps) / 6), a.dtype)]) if flag else a.copy()
+            np.concatenate([a[-1:] + a.dtype.type(nudge), a, a[:1] - a.dtype.type(nudge)]) if flag else a.copy()
             for a, flag in zip(self.inputs, self.batched, strict=True)
         ]
-        outputs = _array("forward returned", self.forward(*longer))
-        wanted = (samples + 1, *self.output.shape[1:])
-        slack = ROUNDINGS * self.eps * float(np.abs(self.output).max(initial=0))
-        if outputs.shape != wanted or not (np.abs(outputs[:-1] - self.output) <= slack).all():
-            raise ValueError(
-                "batched: one more sample on axis 0 of the batched inputs changed the outputs of the others, or the "
-                f"output's shape from {self.output.shape} to {outputs.shape} instead of {wanted}; are the samples on "
-                "axis 0 independent?"
-            )
+        with np.errstate(all="ignore"):
+            return _array("forward returned", self.forward(*longer))
 
     def full_is_cheap(self, i: int) -> bool:
         """Whether the full Jacobian of input i takes little memory and few calls."""
@@ -130,14 +150,18 @@ class Problem:
         return np.concatenate([values, projected], axis=-1) if full else projected
 
     def sizes(self, i: int, outputs: Any, copies: int, full: bool) -> Floats:
-        """What each value of ``read`` is made of: the largest output, and the sum of the weighted magnitudes."""
+        """What each value of ``read`` is made of, for its rounding error.
+
+        The sum of the weighted magnitudes; for a single output its own and a sixteenth of the sample's largest, since
+        an output may be small because large terms cancelled in it.
+        """
         samples = self.inputs[i].shape[0] if self.batched[i] else 1
         magnitudes = np.abs(np.asarray(outputs, np.float64)).reshape(copies, samples, -1)
         total: Floats = (magnitudes * np.abs(self.cotangent).reshape(samples, -1)).sum(axis=-1, keepdims=True)
         if not full:
             return total
-        largest = np.broadcast_to(magnitudes.max(axis=-1, keepdims=True), magnitudes.shape)
-        return np.concatenate([largest, total], axis=-1)
+        own = magnitudes + magnitudes.max(axis=-1, keepdims=True) / 16
+        return np.concatenate([own, total], axis=-1)
 
     def values(self, i: int, elements: Any, offsets: Any, full: bool) -> tuple[Floats, Floats]:
         """Evaluate f with one element of each sample moved at a time.
@@ -156,9 +180,9 @@ class Problem:
         Returns
         -------
         values : array, shape (L, E, S, m + 1)
-            As from ``read``.
-        sizes : array, shape (E, S, m + 1)
-            Largest magnitude of what they are made of.
+            As from ``read``; NaN where f is not finite or raised.
+        sizes : array, shape (L, E, S, m + 1)
+            As from ``sizes``.
         """
         x = self.inputs[i]
         levels, count, samples = offsets.shape
@@ -172,14 +196,14 @@ class Problem:
             here = np.arange(len(some))
             moved[:, here, :, some] += offsets[:, start : start + len(some)].swapaxes(0, 1).astype(x.dtype)
             if self.batched[i]:
-                outputs = self._stacked(i, moved.reshape(copies * samples, *x.shape[1:]), copies)
+                outputs = self._of_samples(i, moved.reshape(copies * samples, *x.shape[1:]), 0)
             else:
-                rows = [self._others(i, one.reshape(x.shape)) for one in moved.reshape(copies, -1)]
-                outputs = np.stack([_array("forward returned", self.forward(*row)) for row in rows])
+                outputs = np.stack([self._of_whole(i, one.reshape(x.shape)) for one in moved.reshape(copies, -1)])
             shape = (levels, len(some), samples, -1)
-            parts.append(self.read(i, outputs, copies, full).reshape(shape))
-            sizes.append(self.sizes(i, outputs, copies, full).reshape(shape).max(axis=0))
-        return np.concatenate(parts, axis=1), np.concatenate(sizes, axis=0)
+            with np.errstate(invalid="ignore", over="ignore"):
+                parts.append(self.read(i, outputs, copies, full).reshape(shape))
+                sizes.append(self.sizes(i, outputs, copies, full).reshape(shape))
+        return np.concatenate(parts, axis=1), np.concatenate(sizes, axis=1)
 
     def analytic(self, i: int, full: bool) -> Floats:
         """What backward says, (elements, S, m + 1) in the order of ``values``."""
@@ -203,7 +227,8 @@ class Problem:
         return np.concatenate([rows.transpose(2, 1, 0).astype(np.float64), projected], axis=-1)
 
     def _cotangent_of(self, i: int, grad_output: Any, inputs: list[Any]) -> Any:
-        cotangents = self.backward(grad_output.copy(), *[a.copy() for a in inputs])
+        with np.errstate(all="ignore"):  # what is NaN shows in the report
+            cotangents = self.backward(grad_output.copy(), *[a.copy() for a in inputs])
         if len(inputs) == 1 and not isinstance(cotangents, tuple | list):
             cotangents = (cotangents,)
         if not isinstance(cotangents, Sequence) or len(cotangents) != len(inputs):
@@ -218,21 +243,44 @@ class Problem:
             )
         return cotangent.astype(np.float64)
 
-    def _others(self, i: int, x: Any) -> list[Any]:
-        return [x if j == i else a.copy() for j, a in enumerate(self.inputs)]
+    def _of_whole(self, i: int, moved: Any) -> Any:
+        """Output for a moved input without independent samples; NaN if forward raises there."""
+        try:
+            with np.errstate(all="ignore"):
+                output = self.forward(*[moved if j == i else a.copy() for j, a in enumerate(self.inputs)])
+        except Exception:  # outside the function's domain: no value here
+            return np.full(self.output.shape, np.nan)
+        output = _array("forward returned", output).copy()
+        if output.shape != self.output.shape:
+            raise ValueError(f"forward returned shape {output.shape} for moved inputs, {self.output.shape} before")
+        return output
 
-    def _stacked(self, i: int, stacked: Any, copies: int) -> Any:
-        arguments = []
-        for j, a in enumerate(self.inputs):
-            tiled = np.tile(a, (copies, *[1] * (a.ndim - 1))) if self.batched[j] else a.copy()
-            arguments.append(stacked if j == i else tiled)
-        outputs = _array("forward returned", self.forward(*arguments))
-        if outputs.shape != (copies * len(self.output), *self.output.shape[1:]):
+    def _of_samples(self, i: int, moved: Any, first: int) -> Any:
+        """Outputs for stacked samples of a moved input, the first of which is sample ``first``.
+
+        If forward raises, the halves are tried, so that only the samples outside its domain are NaN.
+        """
+        which = (first + np.arange(len(moved))) % len(self.output)
+        stacked = [
+            moved.copy() if j == i else a[which] if flag else a.copy()
+            for j, (a, flag) in enumerate(zip(self.inputs, self.batched, strict=True))
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                outputs = self.forward(*stacked)
+        except Exception:  # some of them lie outside the function's domain
+            if len(moved) == 1:
+                return np.full((1, *self.output.shape[1:]), np.nan)
+            half = len(moved) // 2
+            parts = self._of_samples(i, moved[:half], first), self._of_samples(i, moved[half:], first + half)
+            return np.concatenate(parts)
+        outputs = _array("forward returned", outputs)
+        if outputs.shape != (len(moved), *self.output.shape[1:]):
             raise ValueError(
-                f"forward returned shape {outputs.shape} for {copies} stacked copies of inputs that give "
+                f"forward returned shape {outputs.shape} for {len(moved)} stacked samples of inputs that give "
                 f"{self.output.shape}: is axis 0 of {self.names[i]} a batch of independent samples?"
             )
-        return outputs
+        return outputs.copy()
 
 
 def _array(what: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ of their magnitudes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,15 +88,19 @@ def examine(name: str, subject: Subject, call: Call) -> float:
     ------
     PropertyError
         If a finding passes its bound.
+    RuntimeWarning
+        If NumPy warns.
     """
     worst = 0.0
-    for finding in PROPERTIES[name].check(subject, subject.cast(call)):
-        if not finding.ratio <= 1:
-            raise PropertyError(
-                f"{subject.operation.name}: {name} does not hold ({PROPERTIES[name].summary}): "
-                f"{finding.what}: error {finding.error:.6g}, bound {finding.bound:.3g}"
-            )
-        worst = max(worst, finding.ratio)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # NaN and inf are data: no operation may warn of them
+        for finding in PROPERTIES[name].check(subject, subject.cast(call)):
+            if not finding.ratio <= 1:
+                raise PropertyError(
+                    f"{subject.operation.name}: {name} does not hold ({PROPERTIES[name].summary}): "
+                    f"{finding.what}: error {finding.error:.6g}, bound {finding.bound:.3g}"
+                )
+            worst = max(worst, finding.ratio)
     return worst
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -56,6 +57,14 @@ def test_a_failure_is_shrunk_and_its_snippet_fails_again(monkeypatch):
     exec(result.failure.snippet, {})  # and passes once the bug is mended
 
 
+def test_a_snippet_keeps_the_dtype(monkeypatch):
+    bugs.accumulated_twice(monkeypatch)
+    (result,) = runner.run([("grid_sample", "adjoint")], examples=3, dtype="float32")
+    assert "dtype='float32'" in result.failure.snippet
+    with pytest.raises(PropertyError, match="adjoint does not hold"):
+        exec(result.failure.snippet, {})
+
+
 def test_an_operation_that_crashes_is_a_failure_and_not_a_crash(monkeypatch):
     def forward(*inputs, **options):
         raise IndexError("index 7 is out of bounds")
@@ -75,6 +84,8 @@ def test_a_warning_of_numpy_is_a_failure(monkeypatch):
     bugs._functions(monkeypatch, "grid_sample", forward=forward)
     (result,) = runner.run([("grid_sample", "adjoint")], examples=2)
     assert "RuntimeWarning" in result.failure.message
+    with pytest.raises(RuntimeWarning):
+        exec(result.failure.snippet, {})
 
 
 def test_progress_is_called_for_each_variant():
@@ -103,6 +114,15 @@ def test_command_prints_a_table_and_exits_0(tmp_path):
         name for _, name in runner.pairs(["affine_inverse"])
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert file.stat().st_mode & 0o777 == 0o666 & ~umask or os.name == "nt"
+
+
+def test_command_leaves_nothing_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert attn_ref("--op", "affine_grid", "--property", "adjoint", "--examples", "1").exit_code == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_command_exits_1_on_a_failure_and_prints_a_snippet(monkeypatch):
@@ -142,6 +162,7 @@ def test_command_shows_what_was_done_before_ctrl_c(monkeypatch, tmp_path):
         (["--op", "affine_grid", "--property", "kinks"], "nothing to check"),
         (["--json", "no/such/folder/x.json"], "there is no folder"),
         (["--json", "."], "is a folder"),
+        (["--json", os.devnull], "is not a regular file"),
     ],
 )
 def test_command_says_in_one_line_what_is_wrong(arguments, words):

@@ -121,3 +121,11 @@ def test_unknown_axes_are_named(axes):
     S = attn_ref.sampling_operator(np.zeros((1, 1, 1, 2)), (3, 3), align_corners=True)
     with pytest.raises(ValueError, match="axes"):
         S.derivative_matrix(*axes)
+
+
+def test_nothing_is_computed_late():
+    S = attn_ref.sampling_operator(np.zeros((1, 3, 4, 2)), (5, 6), align_corners=False)
+    before = dict(vars(S._table))
+    S.apply(np.zeros((1, 2, 5, 6)))
+    S.grid_gradient(np.zeros((1, 2, 3, 4)), np.zeros((1, 2, 5, 6)))
+    assert vars(S._table).keys() == before.keys()
