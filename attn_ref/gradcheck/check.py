@@ -234,6 +234,8 @@ def _ladder(
         central = np.where(steps > 256 * problem.eps * x[:, :, None], (plus - minus) / (2 * steps), np.nan)
         central = np.where(np.isfinite(central), central, np.nan)
         noise = _rounding(problem, np.maximum(sizes, others), central, x[:, :, None] + steps, steps)
+        if levels > 3:
+            noise = np.fmax(noise, _measured(central, steps) / steps)
         numeric, error, level = extrapolated(central, noise)
         centre = problem.read(i, problem.output, 1, full)
         gap = np.abs(plus + minus - 2 * centre) / steps  # |right-hand − left-hand| quotient, at each step
@@ -247,6 +249,18 @@ def _ladder(
     noise = np.where(constant, np.maximum(noise, ROUNDINGS * problem.eps), noise)
     settled = 10 * error <= 1e-6 * np.abs(numeric) + 4 * noise
     return _Estimate(numeric, 10 * error + noise, kinky, near), settled
+
+
+def _measured(central: Floats, steps: Floats) -> Floats:
+    """Rounding error of the values, read off the four smallest steps: all that still changes there.
+
+    It is larger than the outputs tell if large terms cancelled in them.
+    """
+    wobble = np.abs(np.diff(central, axis=0)) * steps[1:]
+    known = ~np.isnan(wobble)
+    smallest = known & (np.cumsum(known[::-1], axis=0)[::-1] <= 4)
+    noise: Floats = 2 * np.where(smallest, wobble, 0).max(axis=0)
+    return noise
 
 
 def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool) -> list[Comparison]:
