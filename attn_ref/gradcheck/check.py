@@ -215,7 +215,9 @@ def _by_extrapolation(problem: Problem, i: int, full: bool) -> _Estimate:
         levels = int(np.clip(np.ceil(np.log2((top / bottom).max())), 8, _LEVELS))
         closer, settled = _ladder(problem, i, full, again, top, levels)
         estimate.numeric[again], estimate.bound[again] = closer.numeric, closer.bound
-        lost = closer.bound > np.abs(closer.numeric) + np.abs(analytic[again])  # nothing is known
+        magnitude = np.abs(closer.numeric) + np.abs(analytic[again])
+        # Nothing is known of it, and it is not merely small beside the others.
+        lost = (closer.bound > magnitude) & (closer.bound > 1e-6 * np.abs(analytic).max())
         estimate.kinky[again] = closer.kinky | (~settled & lost)
         estimate.near[again] = closer.near
     return estimate
