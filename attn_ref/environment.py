@@ -34,7 +34,7 @@ def describe() -> dict[str, dict[str, str | int | None]]:
     -------
     dict
         ``versions`` (of attn_ref, Python, the platform and packages; None for a package that is not installed),
-        ``backends`` ("usable", or why not) and ``threads`` (``count``, and ``set by``, where that comes from).
+        ``backends`` ("usable", or why not) and ``threads`` (``allowed``; ``set by``, where that comes from; and how many the operations use).
 
     Notes
     -----
@@ -52,7 +52,11 @@ def describe() -> dict[str, dict[str, str | int | None]]:
         reason = unusable_because(name)
         backends[name] = "usable" if reason is None else f"not usable: {reason}"
     count, origin = _threads()
-    return {"versions": versions, "backends": backends, "threads": {"count": count, "set by": origin}}
+    return {
+        "versions": versions,
+        "backends": backends,
+        "threads": {"allowed": count, "set by": origin, "used by the operations": 1},
+    }
 
 
 def _version(distributions: Iterable[str]) -> str | None:

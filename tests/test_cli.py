@@ -109,7 +109,7 @@ def test_info_lists_versions_backends_and_threads(monkeypatch):
     assert found["versions"]["typer"] == metadata.version("typer")
     assert found["backends"]["numpy"] == "usable"
     assert found["backends"]["cupy"]
-    assert found["threads"] == {"count": 3, "set by": "ATTN_REF_NUM_THREADS"}
+    assert found["threads"] == {"allowed": 3, "set by": "ATTN_REF_NUM_THREADS", "used by the operations": 1}
 
 
 def test_info_says_what_is_not_installed(monkeypatch):
@@ -126,7 +126,7 @@ def test_a_number_of_threads_that_is_none_is_ignored_aloud(value, monkeypatch):
     monkeypatch.setenv("ATTN_REF_NUM_THREADS", value)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     threads = describe()["threads"]
-    assert threads["count"] == (os.cpu_count() or 1)
+    assert threads["allowed"] == (os.cpu_count() or 1)
     assert f"ATTN_REF_NUM_THREADS='{value}' is not a number above 0" in threads["set by"]
 
 
