@@ -34,7 +34,8 @@ def describe() -> dict[str, dict[str, str | int | None]]:
     -------
     dict
         ``versions`` (of attn_ref, Python, the platform and packages; None for a package that is not installed),
-        ``backends`` ("usable", or why not) and ``threads`` (``allowed``; ``set by``, where that comes from; and how many the operations use).
+        ``backends`` ("usable", or why not) and ``threads`` (``allowed``; ``set by``,
+        where that comes from; and ``used``, how many the operations use).
 
     Notes
     -----
@@ -55,7 +56,7 @@ def describe() -> dict[str, dict[str, str | int | None]]:
     return {
         "versions": versions,
         "backends": backends,
-        "threads": {"allowed": count, "set by": origin, "used by the operations": 1},
+        "threads": {"allowed": count, "set by": origin, "used": 1},
     }
 
 
