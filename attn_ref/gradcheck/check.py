@@ -121,15 +121,16 @@ def check_gradients(
         if x.size == 0 or problem.output.size == 0:
             continue
         full = problem.full_is_cheap(i) if full_jacobian is None else full_jacobian
+        analytic = problem.analytic(i, full)
         if stencil is None:
-            estimate = _by_extrapolation(problem, i, full)
+            estimate = _by_extrapolation(problem, i, full, analytic)
         else:
             estimate = _by_stencil(problem, i, full, stencil, np.broadcast_to(np.asarray(steps[i], float), x.shape))
         if distances[i] is not None:
             near = np.broadcast_to(np.asarray(distances[i]) <= estimate.reach, x.shape)
             estimate.kinky |= problem.by_element(i, near)[:, :, None]
-        comparisons += _compare(problem, i, estimate, full)
-        kinks += _kinks(problem, i, estimate)
+        comparisons += _compare(problem, i, estimate, full, analytic)
+        kinks += _kinks(problem, i, estimate, analytic)
     return Report(tuple(comparisons), tuple(kinks))
 
 
@@ -197,13 +198,12 @@ def _by_stencil(problem: Problem, i: int, full: bool, stencil: Any, step: Any) -
     return _Estimate(numeric, bound, nowhere, nowhere.copy(), reach)
 
 
-def _by_extrapolation(problem: Problem, i: int, full: bool) -> _Estimate:
+def _by_extrapolation(problem: Problem, i: int, full: bool, analytic: Floats) -> _Estimate:
     """Richardson's differences: three steps for all elements, then a long ladder for those that need it."""
     x = problem.by_element(i, np.abs(problem.inputs[i]).astype(np.float64))  # (E, S)
     digits = np.log2(problem.eps)
     first = round(digits / 6)  # 2**-9 in float64: truncation and rounding about even
     unit = 2.0 ** np.floor(np.log2(np.maximum(x, 1)))
-    analytic = problem.analytic(i, full)
     everywhere = np.arange(len(x))
     estimate, settled = _ladder(problem, i, full, everywhere, unit * 2.0**first, 3)
     estimate.reach = 2.0**first
@@ -265,8 +265,8 @@ def _measured(central: Floats, steps: Floats) -> Floats:
     return noise
 
 
-def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool) -> list[Comparison]:
-    analytic = problem.analytic(i, full)
+def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool, analytic: Floats) -> list[Comparison]:
+    """Sum up each kind of comparison by its worst member."""
     kinky = estimate.kinky & np.isfinite(analytic)  # NaN is right nowhere
     error = np.abs(analytic - estimate.numeric)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -299,12 +299,11 @@ def _compare(problem: Problem, i: int, estimate: _Estimate, full: bool) -> list[
     return comparisons
 
 
-def _kinks(problem: Problem, i: int, estimate: _Estimate) -> list[Kink]:
+def _kinks(problem: Problem, i: int, estimate: _Estimate, analytic: Floats) -> list[Kink]:
     """One-sided quotients of the projected output for the elements on or near a kink."""
     pairs = np.argwhere((estimate.kinky | estimate.near).any(axis=2))
     if len(pairs) == 0:
         return []
-    analytic = problem.analytic(i, full=False)
     elements = np.unique(pairs[:, 0])
     samples = analytic.shape[1]
     h = 2.0 ** round(np.log2(problem.eps) / 3)
@@ -321,7 +320,7 @@ def _kinks(problem: Problem, i: int, estimate: _Estimate) -> list[Kink]:
                 problem.index_of(i, int(element), int(sample)),
                 float((centre[sample, 0] - left[e, sample, 0]) / h),
                 float((right[e, sample, 0] - centre[sample, 0]) / h),
-                float(analytic[element, sample, 0]),
+                float(analytic[element, sample, -1]),
                 not bool(estimate.kinky[element, sample].any()),
             )
         )
