@@ -1,0 +1,164 @@
+"""What a block is: named parameters, and a forward pass that hands back its own backward pass.
+
+    y, backward = block.forward(x)
+    grad_x, grads = backward(grad_y)
+
+``backward`` is the *pullback* at x: it takes a cotangent of y to the cotangents of x and of each parameter. All that it
+needs of the forward pass it holds itself, as a closure; nothing is stored on the block. So a block that is used twice,
+or in two threads, is right, and which arrays are kept for the backward pass is visible where they are used.
+
+A block of blocks runs its children forward, keeps their pullbacks, and runs those in reverse: the chain rule. There is
+no tape. A parameter of a child is known under the child's name, a dot and its own: ``"conv1.weight"``.
+
+In training mode some blocks also compute new *buffers*: values that are kept but not learned by gradients, such as
+running means. They are returned for the caller to assign, because assigning is a change of state and a forward pass
+is none:
+
+    y, backward, buffers = block.forward(x, training=True)
+    block.assign(buffers)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from attn_ref import validation
+from attn_ref.backend import Array
+
+__all__ = ["Arrays", "Block", "Pullback", "prefixed"]
+
+Arrays = dict[str, Array]
+"""Arrays by the names of parameters or buffers."""
+
+Pullback = Callable[[Array], tuple[Array, Arrays]]
+"""From the cotangent of the output to those of the input and of the parameters."""
+
+
+class Block:
+    """A function with named parameters.
+
+    Parameters
+    ----------
+    params : mapping of str to array, optional
+        The block's own parameters.
+    buffers : mapping of str to array, optional
+        Its own buffers: kept and saved, but not trained.
+    children : mapping of str to Block, optional
+        Blocks it is made of.
+
+    Notes
+    -----
+    A kind of block implements ``_forward(x, training)``, which returns the output, the pullback and the new buffers.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Array] | None = None,
+        buffers: Mapping[str, Array] | None = None,
+        children: Mapping[str, Block] | None = None,
+    ) -> None:
+        self._params: Arrays = dict(params or {})
+        self._buffers: Arrays = dict(buffers or {})
+        self.children: dict[str, Block] = dict(children or {})
+
+    @property
+    def params(self) -> Arrays:
+        """All parameters by name, those of children after the block's own. A fresh dict of the arrays themselves."""
+        return self._gathered(lambda block: block._params)
+
+    @property
+    def buffers(self) -> Arrays:
+        """All buffers by name, likewise."""
+        return self._gathered(lambda block: block._buffers)
+
+    def _gathered(self, own: Callable[[Block], Arrays]) -> Arrays:
+        found = dict(own(self))
+        for name, child in self.children.items():
+            found |= prefixed(name, child._gathered(own))
+        return found
+
+    def assign(self, arrays: Mapping[str, Array]) -> None:
+        """Replace parameters and buffers: all that are named, or none if anything is wrong.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+            New values by name, each with the shape, dtype and array library of the value it replaces. The block keeps
+            the arrays themselves and never writes into them.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown or a shape differs.
+        TypeError
+            If something is not an array, or its dtype or library differs.
+        """
+        known = {**self.params, **self.buffers}
+        for name, array in arrays.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"{name!r} is no parameter or buffer: expected some of {', '.join(known)}{hint}")
+            given = validation.numbers(**{name: array})
+            there = validation.numbers(**{name: known[name]})
+            validation.shape(name, array, known[name].shape, "the shape of the value it replaces")
+            if given.dtype != there.dtype or given.backend is not there.backend:
+                raise TypeError(
+                    f"{name} is a {given.backend.name} array of {given.dtype} but replaces a {there.backend.name} "
+                    f"array of {there.dtype}: convert it"
+                )
+        for name, array in arrays.items():
+            self._set(name, array)
+
+    def _set(self, name: str, array: Array) -> None:
+        for own in (self._params, self._buffers):
+            if name in own:
+                own[name] = array
+                return
+        child, _, rest = name.partition(".")
+        self.children[child]._set(rest, array)
+
+    def forward(self, x: Array, *, training: bool = False) -> Any:
+        """Compute the output, and make the pullback.
+
+        Parameters
+        ----------
+        x : array
+            The input; its shape is the block's matter.
+        training : bool
+            Whether to compute as in training: batch normalisation then uses the statistics of the batch.
+
+        Returns
+        -------
+        y : array
+            The output.
+        backward : callable
+            The pullback: ``grad_x, grads = backward(grad_y)``, where ``grads`` is a dict with the names of ``params``.
+        buffers : dict of str to array
+            Only if ``training``: new values of the buffers, for the caller to assign.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x does not fit the block; ``grad_y`` is checked likewise when the pullback is called.
+        """
+        training = validation.flag("training", training)
+        y, backward, buffers = self._forward(x, training)
+        return (y, backward, buffers) if training else (y, backward)
+
+    def _forward(self, x: Array, training: bool) -> tuple[Array, Pullback, Arrays]:
+        raise TypeError(f"{type(self).__name__} is no kind of block: it has no _forward")
+
+    @property
+    def count(self) -> int:
+        """Number of parameters, counted element by element."""
+        return sum(int(np.prod(array.shape)) for array in self.params.values())
+
+
+def prefixed(name: str, arrays: Mapping[str, Array]) -> Arrays:
+    """Return arrays of a child under the names that they have in its parent."""
+    return {f"{name}.{key}": array for key, array in arrays.items()}
