@@ -51,6 +51,7 @@ a dotted variable, by d what reaches a plain one:
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -409,7 +410,8 @@ class _Call:
         shape = self.numbers.given["input"].shape
         return prod(shape[1:-1] if self.channels_last else shape[2:])
 
-    def quiet(self):  # type: ignore[no-untyped-def]
+    def quiet(self) -> AbstractContextManager[object]:
+        """NaN and inf are data: no warnings."""
         return self.numbers.backend.quiet()
 
     def image(self, name: str) -> Array:
