@@ -47,13 +47,13 @@ class Numbers:
         return np.dtype(_WORKING[self.dtype.char])
 
     def __getitem__(self, name: str) -> Array:
-        """Return an argument, ready to compute with: in working precision and native byte order."""
-        return self.backend.xp.asarray(self.given[name]).astype(self.working, copy=False)
+        """Return an argument, ready to compute with: in working precision, native byte order and C order."""
+        return self.backend.xp.asarray(self.given[name], dtype=self.working, order="C")
 
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
         with self.backend.quiet():
-            return self.backend.xp.ascontiguousarray(array.astype(self.dtype, copy=False))
+            return self.backend.xp.asarray(array, dtype=self.dtype, order="C")
 
 
 def numbers(optional: Collection[str] = (), /, **arrays: Array) -> Numbers:
