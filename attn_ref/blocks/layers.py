@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod, sqrt
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -444,14 +445,24 @@ def _weight_and_bias(shape: tuple[int, ...], bias: bool, rng: np.random.Generato
     return arrays
 
 
-def _count(name: str, value: object) -> int:
-    return validation.sizes(name, (value,), ["n"], least=1)[0]
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _pair(name: str, value: object, *, least: int = 1) -> tuple[int, int]:
-    both = value if isinstance(value, tuple | list) else (value, value)
-    vertical, horizontal = validation.sizes(name, both, [("vertical", "horizontal")], least=least)
-    return vertical, horizontal
+def _count(name: str, value: Any) -> int:
+    if not _whole(value) or value < 1:
+        kind = ValueError if _whole(value) else TypeError
+        raise kind(f"{name} must be an integer, at least 1, got {type(value).__name__} {value!r}")
+    return int(value)
+
+
+def _pair(name: str, value: Any, *, least: int = 1) -> tuple[int, int]:
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    whole = all(_whole(entry) for entry in both)
+    if len(both) != 2 or not whole or min(both) < least:
+        kind = ValueError if whole else TypeError
+        raise kind(f"{name} must be an integer or a pair (vertical, horizontal), at least {least}, got {value!r}")
+    return int(both[0]), int(both[1])
 
 
 def _window(kernel_size: Pair, stride: Pair | None, padding: Pair) -> dict[str, Any]:
