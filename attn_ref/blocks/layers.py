@@ -199,9 +199,7 @@ class BatchNorm(Block):
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
         shape = (_count("channels", channels),)
         ones, zeros = (initialisers.constant(shape, value, dtype=dtype) for value in (1.0, 0.0))
-        super().__init__(
-            {"weight": ones, "bias": zeros}, {"running_mean": zeros.copy(), "running_var": ones.copy()}
-        )
+        super().__init__({"weight": ones, "bias": zeros}, {"running_mean": zeros.copy(), "running_var": ones.copy()})
         self.eps = _number("eps", eps, 0.0, float("inf"))
         self.momentum = _number("momentum", momentum, 0.0, 1.0)
 

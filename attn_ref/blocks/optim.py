@@ -320,7 +320,9 @@ def _rate(optimiser: SGD | Adam, learning_rate: float | None) -> float:
 def _zeros(kind: str, params: Mapping[str, Array]) -> Arrays:
     """Zeros for each parameter, in the precision that is computed with."""
     calls = {name: validation.numbers(**{name: array}) for name, array in params.items()}
-    return prefixed(kind, {name: call.backend.xp.zeros(params[name].shape, call.working) for name, call in calls.items()})
+    return prefixed(
+        kind, {name: call.backend.xp.zeros(params[name].shape, call.working) for name, call in calls.items()}
+    )
 
 
 def _checked(
