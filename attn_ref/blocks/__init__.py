@@ -2,30 +2,20 @@
 
 from attn_ref.blocks import initialisers
 from attn_ref.blocks.block import Arrays, Block, Pullback, prefixed
+from attn_ref.blocks.containers import Flatten, Identity, Residual, Sequential
 from attn_ref.blocks.layers import (
     Activation,
     AvgPool2d,
     BatchNorm,
     Conv2d,
-    Flatten,
     GlobalAvgPool,
-    Identity,
     Linear,
     MaxPool2d,
-    Residual,
-    Sequential,
 )
 from attn_ref.blocks.optim import SGD, Adam, clip_gradients
 from attn_ref.blocks.parameters import load, load_arrays, save, save_arrays
-from attn_ref.blocks.spatial_transformer import (
-    RESTRICTIONS,
-    Restriction,
-    SpatialTransformer,
-    SpatialTransformerPair,
-    identity_head,
-    theta_of,
-    theta_of_backward,
-)
+from attn_ref.blocks.restrictions import RESTRICTIONS, Restriction, identity_head, theta_of, theta_of_backward
+from attn_ref.blocks.spatial_transformer import SpatialTransformer, SpatialTransformerPair
 
 __all__ = [
     "RESTRICTIONS",

@@ -81,8 +81,8 @@ class Block:
         for name, block in self._descendants():
             if (block._params or block._buffers) and owners.setdefault(id(block), name) != name:
                 raise ValueError(
-                    f"one {type(block).__name__} is both {owners[id(block)]!r} and {name!r}: it would be trained twice, "
-                    "each time with a part of its gradient; give each place a block of its own"
+                    f"one {type(block).__name__} is both {owners[id(block)]!r} and {name!r}: it would be trained "
+                    "twice, each time with a part of its gradient; give each place a block of its own"
                 )
 
     def _descendants(self) -> Iterator[tuple[str, Block]]:
