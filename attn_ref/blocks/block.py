@@ -21,6 +21,7 @@ is none:
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ Pullback = Callable[[Array], tuple[Array, Arrays]]
 """From the cotangent of the output to those of the input and of the parameters."""
 
 
-class Block:
+class Block(ABC):
     """A function with named parameters.
 
     Parameters
@@ -176,8 +177,9 @@ class Block:
         y, backward, buffers = self._forward(x, training)
         return (y, backward, buffers) if training else (y, backward)
 
+    @abstractmethod
     def _forward(self, x: Array, training: bool) -> tuple[Array, Pullback, Arrays]:
-        raise TypeError(f"{type(self).__name__} is no kind of block: it has no _forward")
+        """Return the output, the pullback and the new buffers."""
 
     @property
     def count(self) -> int:

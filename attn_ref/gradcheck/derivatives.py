@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ __all__ = ["jacobian", "kinks", "second_differences"]
 
 def jacobian(subject: Subject, call: Call) -> Iterator[Finding]:
     """The backward pass is the derivative of the forward pass: every entry of the Jacobian."""
-    steps = subject.operation.steps(call)
+    steps, resized = subject.operation.steps(call), _resizing(subject, call)
     report = check_gradients(
-        lambda *inputs: subject.forward(inputs, _resized(call, inputs)),
-        lambda u, *inputs: subject.backward(u, inputs, _resized(call, inputs)),
+        lambda *inputs: subject.forward(inputs, resized(inputs)),
+        lambda u, *inputs: subject.backward(u, inputs, resized(inputs)),
         call.inputs,
         batched=subject.operation.batched,
         names=subject.operation.inputs,
@@ -34,24 +34,25 @@ def jacobian(subject: Subject, call: Call) -> Iterator[Finding]:
 
 def second_differences(subject: Subject, call: Call) -> Iterator[Finding]:
     """The double backward pass is the derivative of the backward pass."""
-    steps = subject.operation.steps(call)
+    steps, resized = subject.operation.steps(call), _resizing(subject, call)
     u = subject.random(1, subject.forward(call.inputs, call.options).shape)
+    apart = all(subject.operation.batched)  # else a shared input's cotangent is summed over the samples
 
     def backward(u: Array, *inputs: Array) -> Array:
-        cotangents = subject.backward(u, inputs, _resized(call, inputs))
-        return np.concatenate([a.reshape(len(a), -1) for a in cotangents], axis=1)
+        cotangents = subject.backward(u, inputs, resized(inputs))
+        return np.concatenate([a.reshape(len(a), -1) if apart else a.reshape(-1) for a in cotangents], axis=-1)
 
     def double_backward(v: Array, u: Array, *inputs: Array) -> tuple[Array, ...]:
-        ends = np.cumsum([x[0].size for x in inputs])[:-1]
-        parts = np.split(v, ends, axis=1)
+        ends = np.cumsum([x[0].size if apart else x.size for x in inputs])[:-1]
+        parts = np.split(v, ends, axis=-1)
         shaped = [part.reshape(x.shape) for part, x in zip(parts, inputs, strict=True)]
-        return subject.double_backward(shaped, u, inputs, _resized(call, inputs))
+        return subject.double_backward(shaped, u, inputs, resized(inputs))
 
     report = check_gradients(
         backward,
         double_backward,
         [u, *call.inputs],
-        batched=(True, *subject.operation.batched),
+        batched=apart,
         names=("grad_output", *subject.operation.inputs),
         step=[1.0, *steps[0]] if steps else None,
         degree=steps[1] if steps else None,
@@ -60,11 +61,12 @@ def second_differences(subject: Subject, call: Call) -> Iterator[Finding]:
     yield from _reported(report)
 
 
-def _resized(call: Call, inputs: Sequence[Array]) -> dict[str, Any]:
-    """The options of a call for stacked copies of its samples: only ``size`` counts them."""
-    if "size" not in call.options:
-        return call.options
-    return {**call.options, "size": (len(inputs[0]), *call.options["size"][1:])}
+def _resizing(subject: Subject, call: Call) -> Callable[[Sequence[Array]], dict[str, Any]]:
+    """The options of a call for stacked copies of its samples."""
+    samples = subject.operation.batched.index(True) if any(subject.operation.batched) else None
+    if samples is None:
+        return lambda _: call.options
+    return lambda inputs: subject.operation.resized(call.options, len(inputs[samples]))
 
 
 def _reported(report: Report) -> Iterator[Finding]:
@@ -79,16 +81,19 @@ def kinks(subject: Subject, call: Call) -> Iterator[Finding]:
     yield from oracle(subject, call)
     operation, options = subject.operation, call.options
     steps = operation.steps(call)
-    assert operation.points_in is not None
-    assert steps is not None
+    if operation.piecewise_in is None or steps is None:
+        return  # an output depends on several kinks at once, or the pieces are no polynomials
     if steps[1] == 0:
         return  # piecewise constant, it jumps: there are no one-sided differences to lie between
     terms = operation.terms(call)
-    where = operation.inputs.index(operation.points_in)
+    where = operation.inputs.index(operation.piecewise_in)
     here = subject.forward(call.inputs, options)
-    for a in range(call.inputs[where].shape[-1]):
-        unit = np.zeros_like(call.inputs[where])
-        unit[..., a] = 1
+    directions = [np.ones_like(call.inputs[where])]
+    if operation.points_in == operation.piecewise_in:
+        coordinates = range(call.inputs[where].shape[-1])
+        directions = [directions[0] * (np.arange(len(coordinates)) == a) for a in coordinates]
+    for a, unit in enumerate(directions):
+        unit = unit.astype(subject.dtype)
         tangents = [unit if i == where else np.zeros_like(x) for i, x in enumerate(call.inputs)]
         derivative = subject.jvp(call.inputs, tangents, options)
         h = np.broadcast_to(np.asarray(steps[0][where]), unit.shape)[..., a].flat[0]
@@ -104,4 +109,4 @@ def kinks(subject: Subject, call: Call) -> Iterator[Finding]:
         low, high = np.minimum(*sides), np.maximum(*sides)
         outside = np.maximum(np.maximum(low - derivative, derivative - high), 0)
         roundings = subject.eps * 40 * (terms.value + terms.first * (2 + largest([call.inputs[where]]))) / h
-        yield Finding(f"coordinate {a}: outside the one-sided differences", float(outside.max(initial=0)), roundings)
+        yield Finding(f"direction {a}: outside the one-sided differences", float(outside.max(initial=0)), roundings)

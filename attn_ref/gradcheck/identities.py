@@ -51,37 +51,19 @@ def second_order(subject: Subject, call: Call) -> Iterator[Finding]:
 
 
 def oracle(subject: Subject, call: Call) -> Iterator[Finding]:
-    """All four functions agree with literal loops over rational numbers."""
-    operation, terms = subject.operation, subject.operation.terms(call)
-    twin = operation.exact
-    primals = () if operation.linear else call.inputs
+    """All its functions agree with literal loops over exact numbers."""
+    terms = subject.operation.terms(call)
     y = subject.forward(call.inputs, call.options)
     u, v = subject.random(1, y.shape), subject.tangents(2, call)
     first = subject.eps * terms.depth * terms.first
     second = subject.eps * terms.depth * terms.second * largest(v)
-    named = [f"cotangent of {name}" for name in operation.inputs]
-    groups = [
-        (["output"], [y], twin.forward(*call.inputs, **call.options), subject.eps * terms.depth * terms.value),
-        (
-            named,
-            subject.backward(u, call.inputs, call.options),
-            twin.backward(u, *primals, **call.options),
-            first * total(u),
-        ),
-        (
-            ["tangent"],
-            [subject.jvp(call.inputs, v, call.options)],
-            twin.jvp(*primals, *v, **call.options),
-            first * largest(v),
-        ),
-        (
-            ["double backward: cotangent of grad_output", *[f"double backward: {name}" for name in named]],
-            subject.double_backward(v, u, call.inputs, call.options),
-            twin.double_backward(*v, *(() if operation.linear else (u, *primals)), **call.options),
-            first * largest(v) + second * total(u),
-        ),
-    ]
-    for names, found, expected, bound in groups:
-        expected = expected if isinstance(expected, tuple) else (expected,)
-        for name, ours, theirs in zip(names, found, expected, strict=False):
-            yield Finding(f"{name} − exact", difference(ours, exact.to_float(theirs)), bound)
+    bounds = {
+        "forward": subject.eps * terms.depth * terms.value,
+        "backward": first * total(u),
+        "jvp": first * largest(v),
+        "double_backward": first * largest(v) + second * total(u),
+    }
+    exactly = subject.operation.twin.results(call.inputs, u, v, call.options)
+    for ours, theirs in zip(subject.results(call.inputs, u, v, call.options), exactly, strict=True):
+        error = difference(ours.array, exact.to_float(theirs[2]))
+        yield Finding(f"{ours.what} − exact", error, bounds[ours.function])

@@ -46,18 +46,15 @@ def layouts(subject: Subject, call: Call) -> Iterator[Finding]:
     operation = subject.operation
     y = subject.forward(call.inputs, call.options)
     u, v = subject.random(1, y.shape), subject.tangents(2, call)
-    found = [y, *subject.backward(u, call.inputs, call.options), subject.jvp(call.inputs, v, call.options)]
-    found += subject.double_backward(v, u, call.inputs, call.options)
+    found = subject.results(call.inputs, u, v, call.options)
 
     def strided(x: Array) -> Array:
         return np.ascontiguousarray(x[..., ::-1])[..., ::-1]
 
-    inputs, v2 = [strided(x) for x in call.inputs], [strided(x) for x in v]
-    again = [subject.forward(inputs, call.options), *subject.backward(strided(u), inputs, call.options)]
-    again.append(subject.jvp(inputs, v2, call.options))
-    again += subject.double_backward(v2, strided(u), inputs, call.options)
-    for i, (a, b) in enumerate(zip(found, again, strict=True)):
-        yield Finding(f"result {i} with reversed strides", difference(a, b), 0.0)
+    again = subject.results([strided(x) for x in call.inputs], strided(u), [strided(x) for x in v], call.options)
+    for a, b in zip(found, again, strict=True):
+        bound = subject.rounding(call, u, v) if operation.any_order else 0.0
+        yield Finding(f"{a.what} with reversed strides", difference(a.array, b.array), bound)
     if not operation.has_layouts:
         return
 
@@ -65,17 +62,10 @@ def layouts(subject: Subject, call: Call) -> Iterator[Finding]:
         return np.moveaxis(x, 1, -1)
 
     options = {**call.options, "channels_last": True}
-    inputs = [last(call.inputs[0]), *call.inputs[1:]]
-    v2 = [last(v[0]), *v[1:]]
-    other = [subject.forward(inputs, options), *subject.backward(last(u), inputs, options)]
-    other.append(subject.jvp(inputs, v2, options))
-    other += subject.double_backward(v2, last(u), inputs, options)
-    n = len(call.inputs)
-    images = {0, 1, 1 + n, 2 + n, 3 + n}  # output, cotangent of the image, tangent, second cotangents of both
-    terms = operation.terms(call)
-    bound = subject.eps * terms.depth * (terms.value + (terms.first + terms.second * largest(v)) * total(u))
-    for i, (a, b) in enumerate(zip(found, other, strict=True)):
-        yield Finding(f"result {i} with channels last", difference(last(a) if i in images else a, b), bound)
+    inputs, tangents = [last(call.inputs[0]), *call.inputs[1:]], [last(v[0]), *v[1:]]
+    for a, b in zip(found, subject.results(inputs, last(u), tangents, options), strict=True):
+        expected = last(a.array) if a.of in (None, operation.inputs[0]) else a.array
+        yield Finding(f"{a.what} with channels last", difference(expected, b.array), subject.rounding(call, u, v))
 
 
 def purity(subject: Subject, call: Call) -> Iterator[Finding]:
@@ -85,19 +75,16 @@ def purity(subject: Subject, call: Call) -> Iterator[Finding]:
     u, v = subject.random(1, y.shape), subject.tangents(2, call)
     arrays = [*call.inputs, u, *v]
     before += [a.tobytes() for a in (u, *v)]
-
-    def everything() -> list[Array]:
-        results = [subject.forward(call.inputs, call.options), *subject.backward(u, call.inputs, call.options)]
-        results.append(subject.jvp(call.inputs, v, call.options))
-        return [*results, *subject.double_backward(v, u, call.inputs, call.options)]
-
-    first, second = everything(), everything()
-    for i, (a, b) in enumerate(zip(first, second, strict=True)):
-        same = a.tobytes() == b.tobytes()
-        fresh = not any(np.shares_memory(a, x) for x in [*arrays, *first[:i]])
-        right = a.dtype == subject.dtype and a.flags.c_contiguous and a.flags.writeable
+    first = subject.results(call.inputs, u, v, call.options)
+    second = subject.results(call.inputs, u, v, call.options)
+    seen: list[Array] = []
+    for a, b in zip(first, second, strict=True):
+        same = a.array.tobytes() == b.array.tobytes()
+        fresh = not any(np.shares_memory(a.array, x) for x in [*arrays, *seen])
+        seen.append(a.array)
+        right = a.array.dtype == subject.dtype and a.array.flags.c_contiguous and a.array.flags.writeable
         for what, holds in (("the same bits twice", same), ("fresh", fresh), ("C-ordered, of the dtype", right)):
-            yield Finding(f"result {i} is not {what}", 0.0 if holds else float("inf"), 0.0)
+            yield Finding(f"{a.what} is not {what}", 0.0 if holds else float("inf"), 0.0)
     changed = [i for i, (a, b) in enumerate(zip(arrays, before, strict=True)) if a.tobytes() != b]
     yield Finding(f"arguments {changed} were written to", float("inf") if changed else 0.0, 0.0)
 

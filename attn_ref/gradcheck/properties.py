@@ -49,16 +49,17 @@ class Property:
 
 PROPERTIES: dict[str, Property] = {
     "adjoint": Property(adjoint, "exact", applies=lambda operation: bool(operation.linear_in)),
-    "jvp-vjp": Property(jvp_vjp, "exact"),
-    "second-order": Property(second_order, "exact"),
+    "jvp-vjp": Property(jvp_vjp, "exact", applies=lambda operation: operation.has_jvp),
+    "second-order": Property(second_order, "exact", applies=lambda operation: operation.has_double_backward),
     "oracle": Property(oracle, "exact"),
     "jacobian": Property(jacobian, "smooth", ("float64", "float32")),
     "second-differences": Property(
-        second_differences, "smooth", ("float64", "float32"), applies=lambda operation: not operation.linear
+        second_differences,
+        "smooth",
+        ("float64", "float32"),
+        applies=lambda operation: operation.has_double_backward and not operation.linear,
     ),
-    "kinks": Property(
-        kinks, "kinks", ("float64", "float32"), applies=lambda operation: operation.points_in is not None
-    ),
+    "kinks": Property(kinks, "kinks", ("float64", "float32"), applies=lambda operation: operation.kinked),
     "precision": Property(precision, "smooth", ("float64",)),
     "layouts": Property(layouts, "exact"),
     "purity": Property(purity, "exact"),

@@ -211,7 +211,8 @@ def _explore(
 
 def _snippet(subject: Subject, name: str, call: Call) -> str:
     """Python source that examines one call again."""
-    inputs = ",\n        ".join(f"np.array({x.tolist()!r}, {str(x.dtype)!r})" for x in call.inputs)
+    inputs = ",\n        ".join(_source(x) for x in call.inputs)
+    options = "{" + ", ".join(f"{key!r}: {_source(value)}" for key, value in call.options.items()) + "}"
     extra = "".join(
         f", {key}={value!r}"
         for key, value, usual in (("dtype", str(subject.dtype), "float64"), ("backend", subject.backend, "numpy"))
@@ -221,5 +222,12 @@ def _snippet(subject: Subject, name: str, call: Call) -> str:
         "import numpy as np\n"
         "from attn_ref.gradcheck.properties import replay\n\n"
         f"replay({subject.operation.name!r}, {name!r},\n"
-        f"    [\n        {inputs},\n    ],\n    {call.options!r}{extra})\n"
+        f"    [\n        {inputs},\n    ],\n    {options}{extra})\n"
     )
+
+
+def _source(value: Any) -> str:
+    """Python source of an argument."""
+    if isinstance(value, np.ndarray):
+        return f"np.array({value.tolist()!r}, {str(value.dtype)!r})"
+    return repr(value)

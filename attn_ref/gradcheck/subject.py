@@ -11,9 +11,9 @@ import numpy as np
 from attn_ref import backend as _backend
 from attn_ref.backend import Array
 from attn_ref.gradcheck.strategies import signed
-from attn_ref.registry import Call, Operation
+from attn_ref.registry.operation import Call, Operation
 
-__all__ = ["Finding", "Subject", "difference", "inner", "largest", "total"]
+__all__ = ["Finding", "Result", "Subject", "difference", "inner", "largest", "total"]
 
 
 class Finding(NamedTuple):
@@ -29,6 +29,19 @@ class Finding(NamedTuple):
         if self.error == 0:
             return 0.0
         return self.error / self.bound if self.bound > 0 else float("inf")
+
+
+class Result(NamedTuple):
+    """One of the arrays that an operation's functions give: which function, the cotangent of which input if any."""
+
+    function: str
+    of: str | None
+    array: Array
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"{self.function}: {'output' if self.of is None else f'cotangent of {self.of}'}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,20 @@ class Subject:
         native = self._native([grad_output, *inputs])
         results = self.operation.double_backward(self._native(grad_grads), native[0], native[1:], options)
         return tuple(self._host(a) for a in results)
+
+    def results(
+        self, inputs: Sequence[Array], grad_output: Array, tangents: Sequence[Array], options: dict[str, Any]
+    ) -> list[Result]:
+        """All that the functions give at a point."""
+        native = self._native([grad_output, *inputs]), self._native(tangents)
+        found = self.operation.results(native[0][1:], native[0][0], native[1], options)
+        return [Result(function, of, self._host(array)) for function, of, array in found]
+
+    def rounding(self, call: Call, grad_output: Array, tangents: Sequence[Array]) -> float:
+        """How far any two ways of adding up the terms of one result may be apart."""
+        terms = self.operation.terms(call)
+        u, v = total(grad_output), largest(tangents)
+        return self.eps * terms.depth * (terms.value + (terms.first + terms.second * v) * max(u, v))
 
     def _native(self, arrays: Sequence[Array]) -> list[Array]:
         if self.backend == "numpy":

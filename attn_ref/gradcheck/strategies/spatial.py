@@ -1,59 +1,35 @@
-"""Hypothesis strategies for the inputs of spatial transformers, built round their kinks.
+"""Strategies for spatial transformers.
 
 A sampler is smooth between pixels and has a kink at every pixel, edge and fold. Points drawn at random land on a kink
 with probability zero and *near* one often, which is the wrong way round: a check wants them well inside a cell, or
 exactly on the kink. So grids are constructed, in pixels: a whole cell plus a fraction away from 0, ½ and 1, or half
-pixels exactly; then brought to normalised coordinates. Nothing is filtered, nothing retried.
+pixels exactly; then brought to normalised coordinates. Images hold no value twice, since equal neighbours hide wrong
+taps.
 
-Sizes are drawn without repetition (H ≠ W, N ≠ C), since equal ones hide swapped axes; images hold no value twice, since
-equal neighbours hide wrong taps; cotangents are signed and never 0.
-
-The calls of an operation come in three kinds:
-
-* ``"smooth"``: away from every kink, for differences;
-* ``"kinks"``: whole and half pixels, on sizes for which the pixel coordinate is computed exactly;
-* ``"exact"``: numbers with few bits, for which rational and floating-point arithmetic agree to the last digit, on and
-  off the kinks, inside and up to two images outside, one-pixel axes included.
-
-All arrays are float64; thetas, images, cotangents and dyadic grids have so few bits that they are exact in float16 too.
+Of the kinds of calls, "kinks" has whole and half pixels, on sizes for which the pixel coordinate is computed exactly;
+"exact" has one-pixel axes too, and points up to two images outside. Thetas, images, cotangents and dyadic grids have so
+few bits that they are exact in float16 too.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from attn_ref.registry import Call
+from attn_ref.gradcheck.strategies.basic import Floats, Options, images, sizes, whole
+from attn_ref.registry.operation import Call
 
 __all__ = [
     "affine_grid_calls",
     "affine_inverse_calls",
-    "cotangents",
     "empty_shapes",
     "grid_sample_calls",
     "grid_sample_options",
     "grids_dyadic",
     "grids_in_cells",
     "grids_on_kinks",
-    "images",
-    "signed",
-    "sizes",
     "thetas",
 ]
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Options = dict[str, Any]
-
-
-@st.composite
-def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...]:
-    """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, each from 1 pixel up."""
-    batch = draw(st.lists(st.integers(1, 3 if ndim == 2 else 2), min_size=2, max_size=2, unique=True))
-    space = draw(st.lists(st.integers(1, largest), min_size=ndim, max_size=ndim, unique=True))
-    return (*batch, *space)
 
 
 @st.composite
@@ -71,35 +47,11 @@ def empty_shapes(draw: st.DrawFn, ndim: int = 2) -> tuple[tuple[int, ...], tuple
     return tuple(image), (image[0], *output, ndim)
 
 
-@st.composite
-def images(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
-    """Draw an image without repeated values: multiples of 1/8 round 0, in random order."""
-    generator = np.random.default_rng(draw(st.integers(0, 2**16 - 1)))
-    count = int(np.prod(shape))
-    return ((generator.permutation(count) - count // 2) / 8).reshape(shape)
-
-
-@st.composite
-def cotangents(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
-    """Draw a cotangent or a tangent: signed multiples of 1/16 between 1/8 and 2, never 0."""
-    return signed(np.random.default_rng(draw(st.integers(0, 2**16 - 1))), shape)
-
-
-def signed(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Random signed multiples of 1/16 between 1/8 and 2."""
-    values: Floats = generator.integers(2, 33, shape) * generator.choice([-1.0, 1.0], shape) / 16
-    return values
-
-
 def _normalised(pixels: Floats, size: int, align_corners: bool) -> Floats:
     """Inverse of the pixel map; on a one-pixel aligned axis, where all coordinates are one, pixels pass as they are."""
     if align_corners:
         return 2 * pixels / (size - 1) - 1 if size > 1 else pixels
     return (2 * pixels + 1) / size - 1
-
-
-def _whole(draw: st.DrawFn, shape: tuple[int, ...], low: int, high: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return draw(hnp.arrays(np.int64, shape, elements=st.integers(low, high)))
 
 
 @st.composite
@@ -112,7 +64,7 @@ def grids_in_cells(
     """
     components = []
     for size in reversed(space):
-        code = _whole(draw, (batch, *output), -2 * size * 64, 3 * size * 64)
+        code = whole(draw, (batch, *output), -2 * size * 64, 3 * size * 64)
         cell, fraction = code // 64, code % 64
         inside: Floats = np.where(fraction < 32, 0.15 + 0.25 * fraction / 32, 0.6 + 0.25 * (fraction - 32) / 32)
         pixels: Floats = cell + inside
@@ -126,7 +78,7 @@ def grids_on_kinks(
 ) -> Floats:
     """Draw a grid on whole and half pixels; exactly there if S − 1 (aligned) or S (not) is a power of two."""
     components = [
-        _normalised(_whole(draw, (batch, *output), -4 * size, 6 * size) / 2, size, align_corners)
+        _normalised(whole(draw, (batch, *output), -4 * size, 6 * size) / 2, size, align_corners)
         for size in reversed(space)
     ]
     return np.stack(components, axis=-1)
@@ -135,7 +87,7 @@ def grids_on_kinks(
 @st.composite
 def grids_dyadic(draw: st.DrawFn, batch: int, output: tuple[int, ...], ndim: int) -> Floats:
     """Draw a grid of multiples of 1/8 in [-5, 5]: exact in every dtype, and mapped to pixels exactly for every size."""
-    return _whole(draw, (batch, *output, ndim), -40, 40) / 8
+    return whole(draw, (batch, *output, ndim), -40, 40) / 8
 
 
 @st.composite
@@ -145,13 +97,13 @@ def thetas(draw: st.DrawFn, batch: int, ndim: int = 2, *, invertible: bool = Fal
     With ``invertible``, one entry of each row and column outweighs the others, so that every map is well conditioned.
     """
     if not invertible:
-        return _whole(draw, (batch, ndim, ndim + 1), -32, 32) / 16
-    theta = _whole(draw, (batch, ndim, ndim + 1), -4, 4) / 16
+        return whole(draw, (batch, ndim, ndim + 1), -32, 32) / 16
+    theta = whole(draw, (batch, ndim, ndim + 1), -4, 4) / 16
     rows = np.arange(ndim)
     for n in range(batch):
         columns = np.array(draw(st.permutations(range(ndim))))
-        strong = _whole(draw, (ndim,), 16, 32) / 16
-        theta[n, rows, columns] = strong * np.where(_whole(draw, (ndim,), 0, 1) > 0, -1, 1)
+        strong = whole(draw, (ndim,), 16, 32) / 16
+        theta[n, rows, columns] = strong * np.where(whole(draw, (ndim,), 0, 1) > 0, -1, 1)
         theta[n, :, -1] *= 4
     return theta
 
