@@ -71,13 +71,20 @@ def test_running_statistics_are_only_returned_and_used_once_assigned():
 @pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_sigmoid"])
 def test_activation_is_torchs(name):
     torch = pytest.importorskip("torch")
+
+    class Hardsigmoid(torch.nn.Module):
+        """torch.nn's has a derivative of 1/6 rounded to float32 even in float64, 3e-8 off."""
+
+        def forward(self, x):
+            return torch.clamp(x / 6 + 0.5, 0, 1)
+
     modules = {
         "relu": torch.nn.ReLU(),
         "gelu": torch.nn.GELU(),
         "gelu_tanh": torch.nn.GELU(approximate="tanh"),
         "silu": torch.nn.SiLU(),
         "sigmoid": torch.nn.Sigmoid(),
-        "hard_sigmoid": torch.nn.Hardsigmoid(),
+        "hard_sigmoid": Hardsigmoid(),
     }
     assert_same_as_torch(Activation(name), modules[name], 3 * image())
 
@@ -122,7 +129,7 @@ def test_pooling_is_torchs(ours, theirs):
         (lambda: Linear(4, 3, rng=rng(), **F64), (5, 4), False),
         (lambda: Conv2d(2, 4, 3, stride=2, padding=1, groups=2, rng=rng(), **F64), (2, 2, 5, 4), False),
         (lambda: shuffled(BatchNorm(3, **F64)), (2, 3, 3, 2), False),
-        (lambda: shuffled(BatchNorm(3, **F64)), (2, 3, 3, 2), True),
+        (lambda: shuffled(BatchNorm(2, **F64)), (3, 2, 4), True),
         (lambda: Activation("gelu"), (2, 3), False),
         (lambda: AvgPool2d(2, stride=1), (2, 3, 3, 4), False),
         (lambda: MaxPool2d(2), (2, 3, 4, 5), False),
