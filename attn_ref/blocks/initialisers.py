@@ -20,7 +20,7 @@ rounded to the dtype, so one seed gives the same numbers in every dtype.
 
 from __future__ import annotations
 
-from math import isfinite, prod, sqrt
+from math import inf, isfinite, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -75,13 +75,13 @@ def kaiming_uniform(
     TypeError
         If rng is not a generator, or the dtype is another.
     ValueError
-        If the shape has fewer than two axes or an empty one.
+        If the shape has fewer than two axes or an empty one, slope is not finite, or mode is unknown.
 
     Notes
     -----
     He et al., "Delving Deep into Rectifiers", ICCV 2015; ``torch.nn.init.kaiming_uniform_``.
     """
-    return uniform(shape, sqrt(6 / ((1 + slope**2) * _fan(shape, mode))), rng, dtype=dtype)
+    return uniform(shape, sqrt(3 * _variance(shape, slope, mode)), rng, dtype=dtype)
 
 
 def kaiming_normal(
@@ -113,7 +113,7 @@ def kaiming_normal(
     -----
     He et al., "Delving Deep into Rectifiers", ICCV 2015; ``torch.nn.init.kaiming_normal_``.
     """
-    deviation = sqrt(2 / ((1 + slope**2) * _fan(shape, mode)))
+    deviation = sqrt(_variance(shape, slope, mode))
     return (deviation * generator(rng).standard_normal(shape)).astype(float_dtype(dtype))
 
 
@@ -166,8 +166,7 @@ def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator, *, d
     ValueError
         If the bound is negative or not finite.
     """
-    if not (isfinite(bound) and bound >= 0):
-        raise ValueError(f"bound must be finite and at least 0, got {bound!r}")
+    bound = validation.real("bound", bound, "at least 0", lambda number: 0 <= number < inf)
     return generator(rng).uniform(-bound, bound, shape).astype(float_dtype(dtype))
 
 
@@ -248,8 +247,11 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return inputs * prod(kernel), outputs * prod(kernel)
 
 
-def _fan(shape: tuple[int, ...], mode: str) -> int:
-    return fans(shape)[("fan_in", "fan_out").index(validation.choice("mode", mode, ("fan_in", "fan_out")))]
+def _variance(shape: tuple[int, ...], slope: float, mode: str) -> float:
+    """Kaiming's variance of a weight."""
+    names = ("fan_in", "fan_out")
+    fan = dict(zip(names, fans(shape), strict=True))[validation.choice("mode", mode, names)]
+    return 2 / ((1 + validation.real("slope", slope, "that is finite", isfinite) ** 2) * fan)
 
 
 def generator(rng: object) -> np.random.Generator:
