@@ -1,12 +1,13 @@
 """What parameters are before training: arrays drawn with a given generator, or filled.
 
-A weight has shape (outputs, inputs, *kernel). One output sums over fan_in = inputs · |kernel| products, and one input
-goes into fan_out = outputs · |kernel| of them, |kernel| being the number of the kernel's taps (1 for a linear layer).
-If the inputs are independent with variance v and the weights too, with variance w and mean 0, a sum has variance
-fan_in · w · v. The schemes choose w so that this neither grows nor shrinks from layer to layer:
+A weight has shape (outputs, inputs, …), with the sizes of the kernel last; let T be the number of the kernel's taps, 1
+for a linear layer. One output sums over fan_in = inputs · T products, and one input goes into fan_out = outputs · T of
+them. If the inputs are independent with variance v, and the weights too with variance w and mean 0, a sum has variance
+fan_in · w · v. The schemes of Glorot [1]_ and He [2]_ choose w so that this neither grows nor shrinks from layer to
+layer:
 
-    xavier   w = 2 / (fan_in + fan_out)          a compromise between forward and backward pass [1]_
-    kaiming  w = 2 / ((1 + a²) · fan)            for a leaky ReLU of slope a on the negative side, 0 for ReLU [2]_
+    xavier   w = 2 / (fan_in + fan_out)     a compromise between forward and backward pass
+    kaiming  w = 2 / ((1 + a²) · fan)       for a leaky ReLU of slope a on the negative side, 0 for ReLU
 
 and U(−b, b) has variance b²/3, so it gets b = √(3 w).
 
@@ -54,7 +55,7 @@ def kaiming_uniform(
     Parameters
     ----------
     shape : tuple of int
-        (outputs, inputs, *kernel).
+        (outputs, inputs, …), the kernel's sizes last.
     rng : numpy.random.Generator
         Where the numbers come from.
     slope : float
@@ -224,12 +225,12 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     Parameters
     ----------
     shape : tuple of int
-        (outputs, inputs, *kernel).
+        (outputs, inputs, …), the kernel's sizes last.
 
     Returns
     -------
     fan_in, fan_out : int
-        inputs · |kernel| and outputs · |kernel|.
+        inputs · T and outputs · T, for a kernel of T taps.
 
     Raises
     ------
@@ -242,7 +243,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     (75, 200)
     """
     if len(shape) < 2 or min(shape) < 1:
-        raise ValueError(f"shape must be that of a weight, (outputs, inputs, *kernel), each at least 1; got {shape!r}")
+        raise ValueError(f"shape must be that of a weight, (outputs, inputs, …), each at least 1; got {shape!r}")
     outputs, inputs, *kernel = shape
     return inputs * prod(kernel), outputs * prod(kernel)
 

@@ -10,7 +10,7 @@ arrays that the caller keeps, and can save with :func:`attn_ref.blocks.save_arra
 ever written into: the old parameters, gradients and state stay as they were.
 
 The formulas are PyTorch's. With the gradient g of a parameter p, learning rate η and weight decay λ, both start with
-g ← g + λ p, the gradient of an added ½ λ |p|².
+g ← g + λ p, the gradient of an added ½ λ ‖p‖².
 """
 
 from __future__ import annotations
@@ -265,14 +265,14 @@ def clip_gradients(grads: Mapping[str, Array], max_norm: float) -> tuple[Arrays,
     grads : mapping of str to array
         Gradients by name.
     max_norm : float
-        Greatest length |g|, above 0.
+        Greatest length ‖g‖, above 0.
 
     Returns
     -------
     clipped : dict of str to array
-        min(1, max_norm / (|g| + 10⁻⁶)) · g, fresh arrays.
+        min(1, max_norm / (‖g‖ + 10⁻⁶)) · g, fresh arrays.
     norm : float
-        |g| before, summed in float64. If it is NaN or inf, some gradient is, and so are the clipped ones: look at it.
+        ‖g‖ before, summed in float64. If it is NaN or inf, some gradient is, and so are the clipped ones: look at it.
 
     Raises
     ------
