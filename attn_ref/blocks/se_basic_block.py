@@ -15,7 +15,7 @@ import numpy as np
 from attn_ref import validation
 from attn_ref.backend import Array
 from attn_ref.blocks.block import Arrays, Block, Pullback
-from attn_ref.blocks.layers import Activation, BatchNorm, Conv2d, Sequential
+from attn_ref.blocks.layers import Activation, BatchNorm, Conv2d, Sequential, _count
 from attn_ref.blocks.squeeze_excitation import SqueezeExcitation
 
 __all__ = ["SEBasicBlock"]
@@ -170,8 +170,6 @@ def _norms(norm_layer: Any, planes: int, dtype: Any) -> list[Block]:
     for norm in norms:
         if not isinstance(norm, Block):
             raise TypeError(f"norm_layer must return a Block, got {type(norm).__name__}")
-    if norms[0] is norms[1]:
-        raise ValueError("norm_layer returned the same Block twice: it must make a new one for each of bn1 and bn2")
     return norms
 
 
@@ -181,7 +179,3 @@ def _only(name: str, value: object, supported: int) -> None:
             f"{name}={value!r} is not supported: a basic block has no bottleneck for it to shape, so {name} must be "
             f"{supported}"
         )
-
-
-def _count(name: str, value: object) -> int:
-    return validation.sizes(name, (value,), ["n"], least=1)[0]

@@ -2,7 +2,7 @@
 
 They agree on the equation and differ in all that surrounds it: how the reduced width follows from the number of
 channels, whether the layers have biases, which gate ends them, and how the weights are called and shaped. Each entry of
-:data:`PRESETS` was read in the source that it names.
+:data:`SE_PRESETS` was read in the source that it names.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from attn_ref import validation
+from attn_ref.blocks.layers import _count
 from attn_ref.blocks.squeeze_excitation import SqueezeExcitation, reduced_width
 
-__all__ = ["LAYOUTS", "PRESETS", "Layout", "Preset", "se_preset"]
+__all__ = ["LAYOUTS", "SE_PRESETS", "Layout", "Preset", "se_preset"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Preset:
     source: str
 
 
-PRESETS: dict[str, Preset] = {
+SE_PRESETS: dict[str, Preset] = {
     "senet.pytorch": Preset(
         {"reduction": 16, "width_rule": "floor", "bias": False},
         ("reduction",),
@@ -153,7 +154,7 @@ def se_preset(
     Parameters
     ----------
     name : str
-        A name of :data:`PRESETS`.
+        A name of :data:`SE_PRESETS`.
     channels : int
         C.
     channels_last, rng, dtype
@@ -181,7 +182,7 @@ def se_preset(
     >>> se_preset("torchvision.efficientnet", 96, block_channels=16).params["reduce_weight"].shape
     (4, 96)
     """
-    preset = PRESETS[validation.choice("name", name, PRESETS)]
+    preset = SE_PRESETS[validation.choice("name", name, SE_PRESETS)]
     open_ = f"it leaves to choose {', '.join(preset.choices) or 'nothing'}"
     for choice in choices:
         if choice not in preset.choices:
@@ -191,7 +192,7 @@ def se_preset(
             raise TypeError(f"preset {name!r} needs {choice}: pass {choice}=…")
     arguments = {**preset.fixed, **choices}
     if "block_channels" in arguments:
-        base = validation.sizes("block_channels", (arguments.pop("block_channels"),), ["n"], least=1)[0]
+        base = _count("block_channels", arguments.pop("block_channels"))
         arguments["width"] = reduced_width(base, arguments["reduction"], arguments["width_rule"])
     if arguments.get("width") is not None and "reduction" not in choices:
         arguments = {key: value for key, value in arguments.items() if key not in ("reduction", "width_rule")}

@@ -14,7 +14,7 @@ from typing import Any
 from attn_ref import validation
 from attn_ref.backend import Array
 from attn_ref.blocks.block import Arrays, Block
-from attn_ref.blocks.se_presets import LAYOUTS, PRESETS, Layout
+from attn_ref.blocks.se_presets import LAYOUTS, SE_PRESETS, Layout
 from attn_ref.blocks.squeeze_excitation import SqueezeExcitation
 
 __all__ = ["export_se_weights", "load_se_weights"]
@@ -101,7 +101,7 @@ def export_se_weights(block: Block, preset: str, *, prefix: str = "") -> Arrays:
     block : Block
         As in :func:`load_se_weights`.
     preset : str
-        The system: a name of :data:`~attn_ref.blocks.se_presets.PRESETS`.
+        The system: a name of :data:`~attn_ref.blocks.se_presets.SE_PRESETS`.
     prefix : str
         What to put before each name.
 
@@ -116,7 +116,7 @@ def export_se_weights(block: Block, preset: str, *, prefix: str = "") -> Arrays:
         If there is no such preset; or if a squeeze-and-excitation block has a bias and that system's has none, or the
         other way round.
     """
-    system = PRESETS[validation.choice("preset", preset, PRESETS)]
+    system = SE_PRESETS[validation.choice("preset", preset, SE_PRESETS)]
     layout = LAYOUTS[system.layout]
     names = {name: name for name in {**block.params, **block.buffers}}
     kernels: dict[str, tuple[int, ...]] = {}

@@ -14,15 +14,14 @@ How R follows from C is where implementations differ most, so the rules have nam
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from attn_ref import validation
 from attn_ref.backend import Array
-from attn_ref.blocks import initialisers
 from attn_ref.blocks.block import Arrays, Block, Pullback
+from attn_ref.blocks.layers import _count, _weight_and_bias
 from attn_ref.ops.squeeze_excitation import squeeze_excitation, squeeze_excitation_backward
 
 __all__ = ["WIDTH_RULES", "SqueezeExcitation", "reduced_width"]
@@ -118,7 +117,7 @@ class SqueezeExcitation(Block):
         R itself, in place of the two.
     bias : bool
         Whether the two layers have biases. The paper's equation (3) and senet.pytorch have none, though its authors'
-        Caffe models do: see :data:`attn_ref.blocks.se_presets.PRESETS`.
+        Caffe models do: see :data:`attn_ref.blocks.se_presets.SE_PRESETS`.
     activation, gate : str or activation
         Between the layers and at the end, as in :func:`attn_ref.squeeze_excitation`.
     channels_last : bool
@@ -174,8 +173,13 @@ class SqueezeExcitation(Block):
                 f"width={width!r} is given, so that reduction={reduction!r} and width_rule={width_rule!r} would play "
                 "no part: leave out either it or them"
             )
-        shapes = {"reduce": (R, C), "expand": (C, R)}
-        super().__init__(_parameters(shapes, validation.flag("bias", bias), rng, dtype))
+        rng = np.random.default_rng() if rng is None else rng
+        parameters: Arrays = {}
+        for layer, shape in {"reduce": (R, C), "expand": (C, R)}.items():
+            parameters |= {
+                f"{layer}_{kind}": array for kind, array in _weight_and_bias(shape, bias, rng, dtype).items()
+            }
+        super().__init__(parameters)
         self.options: dict[str, Any] = {
             "activation": activation,
             "gate": gate,
@@ -197,19 +201,3 @@ class SqueezeExcitation(Block):
 
 _NAMES = ("reduce_weight", "expand_weight", "reduce_bias", "expand_bias")
 """The parameters in the order of the operation's arguments."""
-
-
-def _parameters(
-    shapes: dict[str, tuple[int, int]], bias: bool, rng: np.random.Generator | None, dtype: Any
-) -> dict[str, Array]:
-    rng = np.random.default_rng() if rng is None else rng
-    arrays: dict[str, Array] = {}
-    for layer, shape in shapes.items():
-        arrays[f"{layer}_weight"] = initialisers.kaiming_uniform(shape, rng, dtype=dtype)
-        if bias:
-            arrays[f"{layer}_bias"] = initialisers.uniform(shape[:1], 1 / sqrt(shape[1]), rng, dtype=dtype)
-    return arrays
-
-
-def _count(name: str, value: object) -> int:
-    return validation.sizes(name, (value,), ["n"], least=1)[0]
