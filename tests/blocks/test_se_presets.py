@@ -74,7 +74,7 @@ def test_equals_the_module_it_names(
 
 
 def test_survey_selayer_of_senet_pytorch() -> None:
-    """SELayer(channel, reduction): mean, Linear without bias to channel // reduction, ReLU, Linear, sigmoid, product."""
+    """SELayer(channel, reduction): mean, Linear to channel // reduction, ReLU, Linear, sigmoid; no biases."""
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(8)
     W1, W2 = rng.standard_normal((2, 48)), rng.standard_normal((48, 2))
@@ -114,7 +114,9 @@ def test_options_are_passed_on() -> None:
     block = se_preset("timm", 64, channels_last=True, rng=np.random.default_rng(2), dtype="float64")
     same = SqueezeExcitation(64, width=8, bias=True, rng=np.random.default_rng(2), dtype="float64")
     x = np.random.default_rng(1).standard_normal((2, 64, 3, 4))
-    np.testing.assert_allclose(np.moveaxis(block.forward(np.moveaxis(x, 1, -1))[0], -1, 1), same.forward(x)[0], rtol=1e-13)
+    np.testing.assert_allclose(
+        np.moveaxis(block.forward(np.moveaxis(x, 1, -1))[0], -1, 1), same.forward(x)[0], rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,12 @@ def test_one_seed_gives_the_same_weights_and_none_gives_fresh_ones() -> None:
 
 def test_weights_start_within_their_bounds() -> None:
     params = SqueezeExcitation(400, width=100, bias=True, rng=np.random.default_rng(1), dtype="float64").params
-    for name, bound in {"reduce_weight": 1 / 20, "reduce_bias": 1 / 20, "expand_weight": 0.1, "expand_bias": 0.1}.items():
+    for name, bound in {
+        "reduce_weight": 1 / 20,
+        "reduce_bias": 1 / 20,
+        "expand_weight": 0.1,
+        "expand_bias": 0.1,
+    }.items():
         assert 0.9 * bound < np.abs(params[name]).max() <= bound
 
 
@@ -229,7 +234,7 @@ def test_bad_arguments_are_refused(options: dict[str, Any], error: type[Exceptio
     ],
 )
 def test_bad_inputs_are_refused(x: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match="input|reduce_weight"):
+    with pytest.raises(error, match=r"input|reduce_weight"):
         made().forward(x)
 
 
