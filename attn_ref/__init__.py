@@ -1,9 +1,11 @@
-"""attn_ref: the reference implementation of spatial transformers.
+"""attn_ref: the reference implementation of the soft attention of computer vision.
 
-Forward passes and every derivative, derived by hand, on NumPy or CuPy arrays. Start with :func:`affine_grid` and
-:func:`grid_sample`.
+Where to look (spatial transformers) and what to look at (squeeze-and-excitation): forward passes and every derivative,
+derived by hand, on NumPy or CuPy arrays. Start with :func:`affine_grid` and :func:`grid_sample`, or with
+:func:`squeeze_excitation`. Operations with parameters, and what trains them, are in :mod:`attn_ref.blocks`.
 """
 
+from attn_ref.ops.activations import Activation, ActivationSecondCotangents, GatedLinearUnit, get_activation
 from attn_ref.ops.affine import (
     AffineInverseSecondCotangents,
     affine_grid,
@@ -24,14 +26,27 @@ from attn_ref.ops.sampling import (
     grid_sample_double_backward,
     grid_sample_jvp,
 )
+from attn_ref.ops.squeeze_excitation import (
+    SqueezeExcitationCotangents,
+    SqueezeExcitationSecondCotangents,
+    squeeze_excitation,
+    squeeze_excitation_backward,
+    squeeze_excitation_double_backward,
+    squeeze_excitation_jvp,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
+    "ActivationSecondCotangents",
     "AffineInverseSecondCotangents",
+    "GatedLinearUnit",
     "GridSampleCotangents",
     "GridSampleSecondCotangents",
     "SamplingOperator",
+    "SqueezeExcitationCotangents",
+    "SqueezeExcitationSecondCotangents",
     "__version__",
     "affine_grid",
     "affine_grid_backward",
@@ -41,9 +56,14 @@ __all__ = [
     "affine_inverse_backward",
     "affine_inverse_double_backward",
     "affine_inverse_jvp",
+    "get_activation",
     "grid_sample",
     "grid_sample_backward",
     "grid_sample_double_backward",
     "grid_sample_jvp",
     "sampling_operator",
+    "squeeze_excitation",
+    "squeeze_excitation_backward",
+    "squeeze_excitation_double_backward",
+    "squeeze_excitation_jvp",
 ]
