@@ -15,7 +15,8 @@ import numpy as np
 from attn_ref import validation
 from attn_ref.backend import Array
 from attn_ref.blocks.block import Arrays, Block, Pullback
-from attn_ref.blocks.layers import Activation, BatchNorm, Conv2d, Sequential, _count
+from attn_ref.blocks.containers import Sequential
+from attn_ref.blocks.layers import Activation, BatchNorm, Conv2d, _count
 from attn_ref.blocks.squeeze_excitation import SqueezeExcitation
 
 __all__ = ["SEBasicBlock"]

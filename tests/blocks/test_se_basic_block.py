@@ -265,7 +265,7 @@ def test_one_normalisation_in_two_places_is_refused() -> None:
 
 def test_a_downsample_path_of_another_shape_is_refused() -> None:
     block = SEBasicBlock(3, 8, 2, shortcut(3, 8, 1), reduction=2, dtype="float64")
-    with pytest.raises(ValueError, match="downsample's output has shape .*4, 8, 7, 6.*expected .*4, 8, 4, 3"):
+    with pytest.raises(ValueError, match=r"downsample's output has shape .*4, 8, 7, 6.*expected .*4, 8, 4, 3"):
         block.forward(np.ones((4, 3, 7, 6)))
 
 
