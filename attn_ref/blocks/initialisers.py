@@ -279,7 +279,7 @@ def generator(rng: object) -> np.random.Generator:
     return rng
 
 
-def float_dtype(dtype: object) -> np.dtype[Any]:
+def float_dtype(dtype: Any) -> np.dtype[Any]:
     """Check the dtype of parameters.
 
     Parameters
@@ -298,9 +298,9 @@ def float_dtype(dtype: object) -> np.dtype[Any]:
         If it is another.
     """
     try:
-        found = None if dtype is None else np.dtype(dtype).newbyteorder("=")  # type: ignore[call-overload]
+        found = np.dtype(np.void if dtype is None else dtype).newbyteorder("=")  # None would mean float64
     except TypeError:
-        found = None
-    if found is None or found not in (np.float16, np.float32, np.float64):
+        found = np.dtype(np.void)
+    if found not in (np.float16, np.float32, np.float64):
         raise TypeError(f"dtype must be float16, float32 or float64, got {dtype!r}")
     return found

@@ -75,7 +75,8 @@ def load(block: Block, path: str | os.PathLike[str]) -> None:
             problems.append(f"{name} is {there} in the file and {here} in the block")
     if problems:
         raise ValueError(f"{path} does not fit the {type(block).__name__}: {'; '.join(problems)}")
-    block.assign({name: backend.of(**{name: wanted[name]}).xp.asarray(array) for name, array in found.items()})
+    native = {name: array.astype(wanted[name].dtype, copy=False) for name, array in found.items()}
+    block.assign({name: backend.of(**{name: wanted[name]}).xp.asarray(array) for name, array in native.items()})
 
 
 def _kind(array: Array) -> str:

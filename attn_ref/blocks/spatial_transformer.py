@@ -155,7 +155,7 @@ class SpatialTransformer(_Transformer):
     Examples
     --------
     >>> import numpy as np
-    >>> from attn_ref.blocks import Flatten, Sequential
+    >>> from attn_ref.blocks import Flatten, Sequential, identity_head
     >>> block = SpatialTransformer(Sequential(Flatten(), identity_head(12, "rotation")), align_corners=False,
     ...                            restriction="rotation")
     >>> x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
