@@ -12,7 +12,12 @@ from typer.core import TyperGroup
 
 __all__ = ["OneLine", "failing_in_one_line"]
 
-_EXTRAS = {"PIL": ("pillow", "plot"), "matplotlib": ("matplotlib", "plot"), "hypothesis": ("hypothesis", "check")}
+_EXTRAS = {
+    "PIL": ("pillow", "plot"),
+    "matplotlib": ("matplotlib", "plot"),
+    "hypothesis": ("hypothesis", "check"),
+    "mpmath": ("mpmath", "check"),
+}
 """By the name of a module: its package, and the extra that installs it."""
 
 # typer's releases keep it in different places, none of them public

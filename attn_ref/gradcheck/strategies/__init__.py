@@ -11,6 +11,7 @@ Nothing is filtered, nothing retried: points are constructed where they are want
 (H ≠ W, N ≠ C), since equal ones hide swapped axes; cotangents are signed and never 0. All arrays are float64.
 """
 
+from attn_ref.gradcheck.strategies.attention import activation_calls, glu_calls, squeeze_excitation_calls
 from attn_ref.gradcheck.strategies.basic import cotangents, images, signed, sizes
 from attn_ref.gradcheck.strategies.spatial import (
     affine_grid_calls,
@@ -25,10 +26,12 @@ from attn_ref.gradcheck.strategies.spatial import (
 )
 
 __all__ = [
+    "activation_calls",
     "affine_grid_calls",
     "affine_inverse_calls",
     "cotangents",
     "empty_shapes",
+    "glu_calls",
     "grid_sample_calls",
     "grid_sample_options",
     "grids_dyadic",
@@ -37,5 +40,6 @@ __all__ = [
     "images",
     "signed",
     "sizes",
+    "squeeze_excitation_calls",
     "thetas",
 ]
