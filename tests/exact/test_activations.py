@@ -115,7 +115,7 @@ def test_arrays_go_element_by_element():
     of_dy, of_x = exact.activation_double_backward(v, dy, x, name="relu")
     assert (of_dy.tolist(), of_x.tolist()) == ([[0, 11]], [[0, 0]])
     of_dy, of_x = exact.activation_double_backward(v, dy, x, name="silu")
-    f, f1, f2 = scalar_activation("silu")
+    _, f1, f2 = scalar_activation("silu")
     assert of_x[0, 1] == 55 * f2(context().mpf(2))
     assert of_dy[0, 1] == 11 * f1(context().mpf(2))
 
