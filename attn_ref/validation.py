@@ -68,6 +68,10 @@ class Numbers:
         """Return an argument as ``call[name]`` does, and in C order, so that sums do not depend on how it is stored."""
         return self.backend.xp.ascontiguousarray(self[name])
 
+    def contiguous(self, name: str) -> Array:
+        """Return an argument as ``call[name]`` does, and in C order, so that sums do not depend on how it is stored."""
+        return self.backend.xp.ascontiguousarray(self[name])
+
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
         with self.backend.quiet():

@@ -113,8 +113,8 @@ def batch_norm(
     Notes
     -----
     In training the samples of a batch depend on one another: a NaN in one of them spoils its channel in all. A channel
-    of constant value gives β (the variance is 0, and ε keeps the quotient finite). The mean is taken away before squares
-    are summed, so that a large mean costs no digits.
+    of constant value gives β (the variance is 0, and ε keeps the quotient finite). The mean is taken away before
+    squares are summed, so that a large mean costs no digits.
 
     Examples
     --------
