@@ -173,7 +173,8 @@ def _show(content: dict[str, Any], interrupted: bool) -> None:
 
 def _rows(found: Sequence[report.Line]) -> list[tuple[str, ...]]:
     """Narrower: the part stands in the title, or with the contender if it is another."""
-    rows, before = [], ""
+    rows: list[tuple[str, ...]] = []
+    before = ""
     for line in found:
         beside = line.contender if line.part == found[0].part else f"{line.contender}, {line.part}"
         case = "" if line.case == before else line.case

@@ -11,7 +11,6 @@ themselves hides as much of the growth.)
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import tracemalloc
@@ -91,27 +90,28 @@ def _work(sender: Connection, case: Case, contender: str, part: str, seed: int) 
     prepare(tiny, build(tiny, seed))[part].run()
     work = prepare(case, build(case, seed))[part]
     for_arrays = contender != "torch"  # which has allocators of its own
-    before = _resident()
+    before = _resident("VmRSS")
     if for_arrays:
         tracemalloc.start()
     results = work.run()
     traced = tracemalloc.get_traced_memory()[1] if for_arrays else None
-    after = _resident_peak()
+    after = _resident("VmHWM")
     resident = None if before is None or after is None else after - before
     sender.send(Peak(sum(array.nbytes for array in work.results(results)), resident, traced))
 
 
-def _resident() -> int | None:
-    """Resident memory of this process now, in bytes; where the system does not tell, the largest so far."""
+def _resident(which: str) -> int | None:
+    """Resident memory of this process in bytes: "VmRSS", that of now, or "VmHWM", the largest so far."""
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return _resident_peak()
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return _largest_resident()
+    found = [line.split() for line in text.splitlines() if line.startswith(f"{which}:")]
+    return 1024 * int(found[0][1]) if found else None
 
 
-def _resident_peak() -> int | None:
-    """The largest resident memory of this process so far, in bytes."""
+def _largest_resident() -> int | None:
+    """The same for systems without /proc; Linux would count here what the parent had when it started this process."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows

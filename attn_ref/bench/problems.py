@@ -10,7 +10,7 @@ the kinks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def tolerance(case: Case) -> float:
     which changes by its own size from pixel to pixel; a sum of n terms is rounded to about √n·eps. Both stay below
     16·eps times the larger of S and √n, and a wrong result is off by about 1.
     """
-    return 16 * float(np.finfo(case.dtype).eps) * max(*case.shape, prod(case.shape[2:]) ** 0.5)
+    return 16 * float(np.finfo(case.dtype).eps) * max(*case.shape, sqrt(prod(case.shape[2:])))
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,12 +28,16 @@ class Settings:
         Rounds, at least and at most.
     shortest : float
         Seconds that one measurement should last: shorter calls are repeated within it.
+    pause : float
+        Seconds of rest before each measurement. Threads of libraries go on spinning for some milliseconds after their
+        work, in wait of more, and would take the cores from whoever is measured next.
     """
 
     budget: float = 5.0
     least: int = 5
     most: int = 200
     shortest: float = 2e-3
+    pause: float = 1e-2
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,13 @@ def interleave(works: Mapping[Key, Callable[[], Any]], settings: Settings, seed:
     with _without_collector():
         once = {key: _measure(run, 1) for key, run in works.items()}  # a second warm-up, and a first idea
         calls = {key: max(1, round(settings.shortest / seconds)) for key, seconds in once.items()}
-        one_round = sum(once[key] * calls[key] for key in works)
+        one_round = sum(once[key] * calls[key] + settings.pause for key in works)
         rounds = int(np.clip(settings.budget / one_round, settings.least, settings.most))
         taken: dict[Key, list[float]] = {key: [] for key in works}
         keys = list(works)
         for _ in range(rounds):
             for i in rng.permutation(len(keys)):
+                time.sleep(settings.pause)
                 taken[keys[i]].append(_measure(works[keys[i]], calls[keys[i]]))
     return {key: Times(seconds, calls[key]) for key, seconds in taken.items()}
 
@@ -87,7 +92,7 @@ def _measure(run: Callable[[], Any], calls: int) -> float:
 
 
 @contextmanager
-def _without_collector() -> Any:
+def _without_collector() -> Iterator[None]:
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
