@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from attn_ref.backend import Array
+from attn_ref.bench import training
 from attn_ref.bench.cases import Case
 from attn_ref.bench.problems import Arrays
 from attn_ref.bench.works import BOTH, FORWARD, Work, Works
@@ -94,5 +95,6 @@ KINDS: dict[str, Callable[[Case, Arrays], Works]] = {
     "affine": _affine,
     "se": _se,
     "gradcheck": _gradcheck,
+    "train": training.by_torch,
 }
 """By the kind of a case."""

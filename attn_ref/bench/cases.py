@@ -47,6 +47,7 @@ GROUPS: dict[str, Group] = {
     "se": Group("squeeze_excitation, reduction 16", "≤ 0.6"),
     "gradcheck": Group("check_gradients against torch.autograd.gradcheck", "≤ 0.15"),
     "small": Group("one small call of grid_sample", "below 150 µs"),
+    "train": Group("one training step of a small convolutional network, batch 64", "≤ 2.0"),
     "growth": Group("how our time grows with the number of output values", "0.95 to 1.05", "exponent"),
     "memory": Group("peak of memory over the inputs, in units of the results' size", "≤ 2.5", "memory"),
 }
@@ -162,6 +163,7 @@ CASES: tuple[Case, ...] = (
             **_PLAIN),
     *_cases("small", "small", [(2, 3, 5, 6)], dtypes=["float64", "float32"], quick=[(2, 3, 5, 6)], points=(4, 3),
             **_PLAIN),
+    *_cases("train", "train", [(64, 1, 28, 28), (64, 1, 42, 42)], dtypes=["float32"], quick=[(64, 1, 28, 28)]),
     *_cases("growth", "sample", _GROWTH, dtypes=["float32"], quick=_GROWTH[:3], **_PLAIN),
     *_cases("memory", "sample", [(1, 8, 2048, 2048)], dtypes=["float32"], quick=[(1, 8, 2048, 2048)], **_PLAIN),
 )  # fmt: skip

@@ -37,10 +37,13 @@ def build(case: Case, seed: int) -> Arrays:
     Returns
     -------
     dict of str to array
-        C-ordered NumPy arrays of the case's dtype.
+        C-ordered NumPy arrays of the case's dtype; labels are int64.
     """
     arrays = PROBLEMS[case.kind](case, np.random.default_rng(seed))
-    return {name: np.ascontiguousarray(array, case.dtype) for name, array in arrays.items()}
+    return {
+        name: np.ascontiguousarray(array, array.dtype if array.dtype.kind == "i" else case.dtype)
+        for name, array in arrays.items()
+    }
 
 
 def tolerance(case: Case) -> float:
@@ -91,6 +94,17 @@ def _se(case: Case, rng: np.random.Generator) -> Arrays:
     }
 
 
+def _train(case: Case, rng: np.random.Generator) -> Arrays:
+    """Of the network of :mod:`attn_ref.bench.training`, its parameters by the names they have there."""
+    n, channels, height, width = case.shape
+    shapes = {"0": (16, channels, 3, 3), "3": (32, 16, 3, 3), "7": (10, 32 * (height // 4) * (width // 4))}
+    arrays = {"input": _normal(rng, case.shape, case.dtype), "labels": rng.integers(0, 10, n)}
+    for name, shape in shapes.items():
+        arrays[f"{name}.weight"] = rng.standard_normal(shape) / sqrt(prod(shape[1:]))
+        arrays[f"{name}.bias"] = rng.standard_normal(shape[0]) / sqrt(prod(shape[1:]))
+    return arrays
+
+
 PROBLEMS: dict[str, Callable[[Case, np.random.Generator], Arrays]] = {
     "sample": _sample,
     "small": _sample,
@@ -98,6 +112,7 @@ PROBLEMS: dict[str, Callable[[Case, np.random.Generator], Arrays]] = {
     "operator": _operator,
     "affine": _affine,
     "se": _se,
+    "train": _train,
 }
 """By the kind of a case."""
 
