@@ -100,8 +100,8 @@ def bench(
     threads = threads or machine.default_threads()
     outcomes: list[Outcome] = []
     with machine.limited_threads(threads, with_torch="torch" in [c.name for c in taking_part]) as limits:
-        interrupted = _run(outcomes, cases, taking_part, settings, seed)
         described = machine.describe(c.package for c in taking_part)
+        interrupted = _run(outcomes, cases, taking_part, settings, seed)
     options = {"quick": quick, "only": list(only), "seed": seed, "threads": threads, "limits": limits}
     content = report.assemble(
         outcomes, taking_part, settings={**options, **asdict(settings)}, machine=described, cases=cases

@@ -29,14 +29,16 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``cpu``, ``cores``, ``memory`` (GiB), ``blas`` (name, version and kernel of each BLAS in this process, or why
-        that is not known), and ``versions``, ``backends`` and ``threads`` of :func:`attn_ref.environment.describe`.
+        ``cpu``, ``cores``, ``memory`` (GiB), ``system``, ``blas`` (name, version and kernel of each BLAS in this
+        process, or why that is not known), and ``versions``, ``backends`` and ``threads`` of
+        :func:`attn_ref.environment.describe`.
     """
     found: dict[str, Any] = environment()
     found["versions"] |= {name: _version(name) for name in packages if name not in found["versions"]}
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count()
-    return {"cpu": _cpu(), "cores": cores, "memory": _memory(), "blas": _blas(), **found}
+    system = f"{platform.system()} on {platform.machine()}"
+    return {"cpu": _cpu(), "cores": cores, "memory": _memory(), "system": system, "blas": _blas(), **found}
 
 
 def default_threads() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attn_ref._files import write_bytes
+from attn_ref._files import one_line, write_bytes
 from attn_ref.bench.cases import GROUPS
 from attn_ref.bench.report import SCHEMA, Line, left_out, lines, summary_lines, wrong
 
@@ -80,8 +80,8 @@ def page(report: Mapping[str, Any], figure: str | None = None) -> str:
     for group, described in GROUPS.items():
         found = lines([case for case in report["cases"] if case["group"] == group])
         if found:
-            aim = f" Aim: {described.aim}." if described.aim else ""
-            parts += [f"## {group}\n", f"{described.summary[0].upper()}{described.summary[1:]}.{aim}\n"]
+            parts.append(f"## {group}: {described.summary}\n")
+            parts += [f"Aim: {described.aim}.\n"] if described.aim else []
             parts.append(_table(HEADS, found))
     unsaid = [*wrong(report), *left_out(report)]
     if unsaid:
@@ -120,8 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 raise ValueError("the report has nothing to draw: leave out --figure")
             write_bytes(chosen.figure, plotting.encode(drawn, chosen.figure))
         write_bytes(chosen.page, text.encode())
+    except KeyError as error:
+        parser.error(f"{chosen.results} is no whole report: it lacks {error}")
     except (OSError, ValueError) as error:  # of which a broken JSON file is one
-        parser.error(" ".join(str(error).split()))
+        parser.error(one_line(error))
 
 
 def _machine(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -133,7 +135,7 @@ def _machine(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("memory", memory),
         ("BLAS", "; ".join(machine["blas"])),
         ("threads", threads),
-        ("system", versions["platform"]),
+        ("system", machine["system"]),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in ("attn_ref", "python", "numpy", "scipy"))),
     ]
 

@@ -26,6 +26,7 @@ SEEN = ("affine", "small", "growth")
 def tiny_cases(monkeypatch, tmp_path):
     """Two cases of each of three groups, in a moment."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTN_REF_NUM_THREADS", "1")
     cases = [case for group in SEEN for case in TINY if case.group == group]
     monkeypatch.setattr(console, "CASES", cases)
     monkeypatch.setattr(console, "Settings", lambda budget: FAST)

@@ -48,8 +48,15 @@ CASES = [
 
 
 def whole(cases=CASES, **changes):
-    versions = dict.fromkeys(("attn_ref", "python", "numpy", "scipy", "torch"), "1.2") | {"platform": "Plan 9"}
-    machine = {"cpu": "Z80", "cores": 2, "memory": 0.1, "blas": ["openblas 0.3, kernels for Z80"], "versions": versions}
+    versions = dict.fromkeys(("attn_ref", "python", "numpy", "scipy", "torch"), "1.2")
+    machine = {
+        "cpu": "Z80",
+        "cores": 2,
+        "memory": 0.1,
+        "system": "CP/M",
+        "blas": ["openblas 0.3, kernels for Z80"],
+        "versions": versions,
+    }
     settings = {
         "quick": False, "only": [], "seed": 7, "threads": 2, "limits": {"attn_ref": "2", "torch": "2"},
         "budget": 4.0, "least": 5, "most": 200, "shortest": 0.002, "pause": 0.01,
@@ -101,7 +108,9 @@ def test_the_page_tells_what_the_report_tells():
         "eager \\| mode",
         "attn-ref bench --threads 2 --seed 7 --seconds 4 --json results.json",
         "2 ms are repeated",
+        "## features: grid_sample",
         "Aim: ≤ 0.5.",
+        "CP/M",
     ):
         assert words in text
     assert "went wrong" not in text
@@ -156,6 +165,7 @@ def test_the_module_writes_page_and_figure(tmp_path, capsys):
     [
         ("{", "Expecting"),
         ("[]", "no report of attn-ref bench"),
+        (json.dumps({"schema": 1, "cases": []}), "no whole report: it lacks 'settings'"),
         (json.dumps({"schema": 99, "cases": []}), "run attn-ref bench --json anew"),
         (None, "No such file"),
     ],

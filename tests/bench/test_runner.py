@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attn_ref.bench import by_torch, runner
+from attn_ref.bench import by_torch, machine, runner
 from attn_ref.bench.cases import GROUPS, chosen
 from attn_ref.bench.contenders import CONTENDERS, OURS, Contender
 from attn_ref.bench.problems import build, tolerance
@@ -17,6 +17,13 @@ from .tiny import FAST, TINY, tiny
 
 ALL = list(CONTENDERS.values())
 TIMED = [case for case in TINY if GROUPS[case.group].measure == "ratio"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """More would only wait for each other in cases as small as these, beside other tests."""
+    with machine.limited_threads(1, with_torch=CONTENDERS["torch"].installed):
+        yield
 
 
 def named(case):
