@@ -61,7 +61,7 @@ def to_float(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
     Parameters
     ----------
-    values : array_like of Fraction
+    values : array_like of Fraction or mpf
         What the functions of this folder return.
 
     Returns
@@ -70,7 +70,9 @@ def to_float(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         Same shape; each element is the double nearest to the exact value, ties to even, and ±inf beyond the
         largest one.
     """
-    exact: Any = to_fractions(values)
+    boxed = np.asarray(values, dtype=object)
+    precise = boxed.size > 0 and type(boxed.flat[0]).__module__.startswith("mpmath")
+    exact: Any = boxed if precise else to_fractions(boxed)  # mpmath rounds its numbers correctly itself
     result = np.empty(exact.shape, dtype=np.float64)
     for place in np.ndindex(exact.shape):
         result[place] = _nearest_double(exact[place])
