@@ -54,7 +54,7 @@ GROUPS: dict[str, Group] = {
 """By name, in the order in which they run."""
 
 SAMPLER = ("features", "images")
-"""The groups whose geometric mean over all shapes is given too; its aim is 1.0."""
+"""The groups whose geometric mean over all shapes is given too, as "sampler"; its aim is 1.0."""
 
 
 @dataclass(frozen=True)

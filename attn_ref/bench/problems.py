@@ -50,10 +50,11 @@ def tolerance(case: Case) -> float:
     """Return how far right results may differ, in units of the largest value.
 
     A coordinate near the far edge of an image with side S is rounded to about S·eps pixels, and the images are noise,
-    which changes by its own size from pixel to pixel; a sum of n terms is rounded to about √n·eps. Both stay below
-    16·eps times the larger of S and √n, and a wrong result is off by about 1.
+    which changes by its own size from pixel to pixel; a sum over n samples and pixels, in which terms cancel, is
+    rounded to about √n·eps of what remains. Both stay below 16·eps times the larger of S and √n, and a wrong result is
+    off by about 1.
     """
-    return 16 * float(np.finfo(case.dtype).eps) * max(*case.shape, sqrt(prod(case.shape[2:])))
+    return 16 * float(np.finfo(case.dtype).eps) * max(*case.shape, sqrt(case.shape[0] * prod(case.shape[2:])))
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:

@@ -84,7 +84,7 @@ def summaries(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if len({case["group"] for case in sampler}) == len(SAMPLER):
         found += [
             {**row, "aim": "≤ 1.0" if row["contender"] == "torch" else ""}
-            for row in _ratios(" and ".join(SAMPLER), sampler)
+            for row in _ratios("sampler", sampler)
             if row["contender"] == "torch"
         ]
     return found
@@ -228,9 +228,11 @@ def duration(seconds: float) -> str:
 
 
 def _figure(value: float | None, digits: int = 3) -> str:
-    """So many digits at least, without an exponent."""
+    """So many digits at least; one less, and an exponent, below a thousandth."""
     if value is None:
         return "not known"
     if value == 0:
         return "0"
+    if abs(value) < 1e-3:
+        return f"{value:.{digits - 2}e}"
     return f"{value:.{max(0, digits - 1 - int(log10(abs(value)) // 1))}f}"

@@ -85,7 +85,7 @@ def test_groups_are_summed_up():
         ("small", "forward / torch's"): (12.0, 1, ""),
         ("growth", "exponent"): (1.0, 2, "0.95 to 1.05"),
         ("memory", "peak of attn_ref"): (2.0, 1, "≤ 2.5"),
-        ("features and images", "forward + backward / torch's"): ((0.5 * 0.125 * 4) ** (1 / 3), 3, "≤ 1.0"),
+        ("sampler", "forward + backward / torch's"): ((0.5 * 0.125 * 4) ** (1 / 3), 3, "≤ 1.0"),
     }
     assert found.keys() == expected.keys()
     for key, (value, count, aim) in expected.items():
