@@ -48,8 +48,8 @@ from attn_ref.validation import Numbers
 
 __all__ = ["Conv2dCotangents", "conv2d", "conv2d_backward"]
 
-_CHUNK = 1 << 20
-"""Entries of U x that are made at a time (or one sample's, if those are more): 4 MiB in float32."""
+_CHUNK = 1 << 19
+"""Entries of U x that are made at a time (or one sample's, if those are more): 2 MiB in float32."""
 
 Pair = tuple[int, int]
 
