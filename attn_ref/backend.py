@@ -40,6 +40,8 @@ class Backend:
         The name by which users know it, "numpy" or "cupy".
     xp, special : module
         The library itself and its special functions.
+    chunk : int
+        How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     array_types : tuple of type
         The classes whose instances are accepted, exactly: subclasses may mean something else by ``*``.
     gather, scatter, dot : callable
@@ -57,6 +59,7 @@ class Backend:
     name: str
     xp: ModuleType
     special: ModuleType
+    chunk: int
     array_types: tuple[type, ...]
     gather: Callable[[Array, Array, Array], Array]
     scatter: Callable[[Array, Array, Array, int], Array]
@@ -75,6 +78,7 @@ def _numpy() -> Backend:
         name="numpy",
         xp=np,
         special=scipy.special,
+        chunk=2**17,
         array_types=(np.ndarray, np.memmap),
         gather=_execute.gather_csr,
         scatter=_execute.scatter_csr,
@@ -93,6 +97,7 @@ def _cupy() -> Backend:
         name="cupy",
         xp=cupy,
         special=importlib.import_module("cupyx.scipy.special"),
+        chunk=2**62,
         array_types=(cupy.ndarray,),
         # cupyx.scipy.sparse products are neither deterministic nor free of synchronisation.
         gather=_execute.gather_by_takes(cupy),

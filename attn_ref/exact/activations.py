@@ -1,8 +1,8 @@
 """Activations once more, from their definitions, to 50 digits.
 
 Each is three functions of one number: value, first and second derivative. Nothing is shared with the fast versions, not
-even a formula where two are known: gelu goes by erf here, its approximation by tanh, and the derivatives are written
-out for each.
+even a formula where two are known: the approximation of gelu goes by tanh here, and the derivatives are written out for
+each.
 """
 
 from __future__ import annotations
@@ -67,17 +67,14 @@ def scalar_activation(name: str, **options: Fraction | float) -> tuple[Derivativ
     def silu_2(x: Number) -> Number:
         return 2 * sigmoid_1(x) + x * sigmoid_2(x)
 
-    def density(x: Number) -> Number:
-        return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
-
     def gelu(x: Number) -> Number:
-        return x * (1 + mp.erf(x / mp.sqrt(2))) / 2
+        return x * mp.ncdf(x)  # (1 + erf)/2 would lose its fifty digits where erf is near -1
 
     def gelu_1(x: Number) -> Number:
-        return (1 + mp.erf(x / mp.sqrt(2))) / 2 + x * density(x)
+        return mp.ncdf(x) + x * mp.npdf(x)
 
     def gelu_2(x: Number) -> Number:
-        return (2 - x * x) * density(x)
+        return (2 - x * x) * mp.npdf(x)
 
     cubic = mp.mpf(44715) / 1000000
 
@@ -87,11 +84,14 @@ def scalar_activation(name: str, **options: Fraction | float) -> tuple[Derivativ
     def inner_1(x: Number) -> Number:
         return mp.sqrt(2 / mp.pi) * (1 + 3 * cubic * x**2)
 
+    def half_one_plus_tanh(x: Number) -> Number:
+        return mp.exp(x) / (2 * mp.cosh(x))  # likewise
+
     def gelu_tanh(x: Number) -> Number:
-        return x * (1 + mp.tanh(inner(x))) / 2
+        return x * half_one_plus_tanh(inner(x))
 
     def gelu_tanh_1(x: Number) -> Number:
-        return (1 + mp.tanh(inner(x))) / 2 + x * inner_1(x) / (2 * mp.cosh(inner(x)) ** 2)
+        return half_one_plus_tanh(inner(x)) + x * inner_1(x) / (2 * mp.cosh(inner(x)) ** 2)
 
     def gelu_tanh_2(x: Number) -> Number:
         flat = 1 / mp.cosh(inner(x)) ** 2

@@ -8,15 +8,18 @@ cotangent; see :mod:`attn_ref.ops.sampling` for the notation):
     backward         dx = f′(x) ∘ dy
     double backward  given V of dx:   of dy:  V ∘ f′(x)       of x:  V ∘ dy ∘ f″(x)
 
-Three of them are x times a gate, f = x · σ(g(x)), with the logistic function σ(x) = 1/(1 + e⁻ˣ):
+Three of them are x times a gate G between 0 and 1, f = x · G(g(x)): silu [1]_, gelu and its approximation gelu_tanh
+[2]_. σ(x) = 1/(1 + e⁻ˣ) is the logistic function, Φ the cumulative function of the normal distribution, φ its density:
 
-    silu        g(x) = x                                   [1]_
-    gelu_tanh   g(x) = 2√(2/π) (x + 0.044715 x³)           [2]_, for (1 + tanh(u))/2 = σ(2u)
-    gelu        x Φ(x), where Φ is the normal distribution's cumulative function in place of σ(g(x))
+    silu        G = σ       g(x) = x
+    gelu        G = Φ       g(x) = x
+    gelu_tanh   G = σ       g(x) = 2√(2/π) (x + 0.044715 x³)        for (1 + tanh(v))/2 = σ(2v)
 
-Differentiated, with σ′ = σ(x) σ(−x) and σ″ = σ′ · (σ(−x) − σ(x)):
+Differentiated, with all of G at g(x):
 
-    f′ = σ + x σ′ g′            f″ = 2 σ′ g′ + x (σ″ g′² + σ′ g″)
+    f′ = G + x G′ g′            f″ = 2 G′ g′ + x (G″ g′² + G′ g″)
+    σ′ = σ(x) σ(−x)             σ″ = σ′ · (σ(−x) − σ(x))
+    Φ′ = φ                      Φ″ = −x φ
 
 The gated linear unit [3]_ halves an axis, x = (a, b), and lets one half gate the other:
 
@@ -28,8 +31,9 @@ The gated linear unit [3]_ halves an axis, x = (a, b), and lets one half gate th
                      of a:   W ∘ dy ∘ σ′(b)
                      of b:   V ∘ dy ∘ σ′(b) + W ∘ dy ∘ a ∘ σ″(b)
 
-At a kink the derivative is 0 by definition where one side is flat: relu at 0, hard_sigmoid at both corners. A NaN gives
-NaN in the value and in every derivative. At ±∞ value and derivatives are the limits: silu(−∞) is 0, not NaN from ∞ · 0.
+At a kink the derivative is 0 by definition, that of the flat side: relu at 0, hard_sigmoid at both corners. A NaN gives
+NaN in the value and in every derivative. At ±∞ value, f′ and f″ are the limits: silu(−∞) is 0, not NaN from ∞ · 0. The
+gated linear unit, of two numbers, has no limits there and follows IEEE arithmetic.
 
 .. [1] S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function approximation in
    reinforcement learning", Neural Networks 107 (2018), equation (5).
@@ -42,7 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import inf, isfinite, pi, sqrt
 from numbers import Integral
 from typing import NamedTuple
 
@@ -354,8 +358,8 @@ def get_activation(
     TypeError
         If the name is not a string, or slope or offset not a number.
     ValueError
-        If the name is unknown (the message lists every one), slope or offset is given to another activation, or slope
-        is not above 0.
+        If the name is unknown (the message lists every one), slope or offset is given to another activation, slope is
+        not above 0, or either is not finite.
 
     Examples
     --------
@@ -369,10 +373,9 @@ def get_activation(
         return ACTIVATIONS[name]
     if name != "hard_sigmoid":
         raise ValueError(f"slope and offset are of hard_sigmoid, and name is {name!r}: leave them out")
-    for option, value in (("slope", slope), ("offset", offset)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise TypeError(f"{option} must be a number, got {type(value).__name__} {value!r}")
-    return _hard_sigmoid(1 / 6 if slope is None else float(slope), 0.5 if offset is None else float(offset))
+    slope = 1 / 6 if slope is None else validation.real("slope", slope, "above 0, finite", lambda v: 0 < v < inf)
+    offset = 0.5 if offset is None else validation.real("offset", offset, "that is finite", isfinite)
+    return _hard_sigmoid(slope, offset)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -456,12 +459,10 @@ def _normal_pdf_prime(backend: Backend, x: Array) -> Array:
 
 
 def _hard_sigmoid(slope: float, offset: float) -> Activation:
-    if not slope > 0:
-        raise ValueError(f"slope={slope} must be above 0")
     low, high = -offset / slope, (1 - offset) / slope  # the corners
 
     def f(backend: Backend, x: Array) -> Array:
-        return backend.xp.clip(slope * backend.xp.clip(x, low, high) + offset, 0, 1)
+        return backend.xp.clip(slope * x + offset, 0, 1)
 
     def f_prime(backend: Backend, x: Array) -> Array:
         return _nan_or(backend, x, backend.xp.where((x > low) & (x < high), slope, 0.0))

@@ -57,6 +57,7 @@ from math import prod
 from typing import NamedTuple
 
 from attn_ref import validation
+from attn_ref._pixels import dots, samples_at_a_time, sums
 from attn_ref.backend import Array
 from attn_ref.ops.activations import ACTIVATIONS, Activation
 from attn_ref.validation import Numbers
@@ -160,9 +161,12 @@ def squeeze_excitation(
             [1.46211716, 2.92423431]]])
     """
     call = _call(activation, gate, channels_last, input, reduce_weight, expand_weight, reduce_bias, expand_bias)
+    Y, rows_of_Y = call.new_image()
     with call.quiet():
-        X = call.image("input")
-        return call.output(X * call.excite(call.mean(X)).s[:, :, None])
+        for n in call.samples:
+            X = call.image("input", n)
+            call.weigh(X, call.excite(call.mean(X)).s, out=rows_of_Y[n])
+    return Y
 
 
 def squeeze_excitation_backward(
@@ -204,19 +208,22 @@ def squeeze_excitation_backward(
     """
     given = (input, reduce_weight, expand_weight, reduce_bias, expand_bias)
     call = _call(activation, gate, channels_last, *given, grad_output=grad_output)
+    W1, W2 = call.numbers["reduce_weight"], call.numbers["expand_weight"]
+    dX, rows_of_dX = call.new_image()
+    small = []
     with call.quiet():
-        X, dY = call.image("input"), call.image("grad_output")
-        W1, W2 = call.numbers["reduce_weight"], call.numbers["expand_weight"]
-        at = call.excite(call.mean(X))
-        q = call.products(dY, X)  # (N, C)
-        du = q * at.gate_prime
-        dh = du @ W2 * at.act_prime  # (N, R)
-        dX = dY * at.s[:, :, None]
-        dX += (dh @ W1 / call.pixels)[:, :, None]
+        for n in call.samples:
+            X, dY = call.image("input", n), call.image("grad_output", n)
+            at = call.excite(call.mean(X))
+            du = call.products(dY, X) * at.gate_prime  # (n, C)
+            dh = du @ W2 * at.act_prime  # (n, R)
+            call.weigh(dY, at.s, plus=dh @ W1 / call.pixels, out=rows_of_dX[n])
+            small.append((at.z, at.a, dh, du))
+        z, a, dh, du = (call.numbers.backend.xp.concatenate(pieces) for pieces in zip(*small, strict=True))
         return SqueezeExcitationCotangents(
-            call.output(dX),
-            call.numbers.finish(dh.T @ at.z),
-            call.numbers.finish(du.T @ at.a),
+            dX,
+            call.numbers.finish(dh.T @ z),
+            call.numbers.finish(du.T @ a),
             call.bias("reduce_bias", dh),
             call.bias("expand_bias", du),
         )
@@ -414,26 +421,48 @@ class _Call:
         """NaN and inf are data: no warnings."""
         return self.numbers.backend.quiet()
 
-    def image(self, name: str) -> Array:
-        """An image, or a tangent or cotangent of one, with its pixels in a row: (N, C, P)."""
-        image = self.numbers[name]
+    @property
+    def samples(self) -> list[slice]:
+        """The batch in pieces that fit the cache, so that each pass after the first finds its piece there."""
+        return samples_at_a_time(self.numbers.backend, self.numbers.given["input"].shape)
+
+    def image(self, name: str, samples: slice = slice(None)) -> Array:
+        """An image, or a tangent or cotangent of one, with its pixels in a row, ready to compute with: (N, C, P)."""
+        given = self.numbers.given[name][samples]
+        return self._in_rows(self.numbers.backend.xp.asarray(given, dtype=self.numbers.working, order="C"))
+
+    def new_image(self) -> tuple[Array, Array]:
+        """A result of the input's shape, to be filled; and the same memory seen as (N, C, P)."""
+        image = self.numbers.backend.xp.empty(self.numbers.given["input"].shape, self.numbers.dtype)
+        return image, self._in_rows(image)
+
+    def _in_rows(self, image: Array) -> Array:
         if self.channels_last:
             return image.reshape(image.shape[0], self.pixels, image.shape[-1]).swapaxes(1, 2)
         return image.reshape(*image.shape[:2], self.pixels)
 
+    def weigh(self, image: Array, by: Array, *, plus: Array | None = None, out: Array) -> None:
+        """Multiply each channel by a number, add another, and round the result once into ``out``."""
+        xp = self.numbers.backend.xp
+        if plus is None:
+            xp.multiply(image, by[:, :, None], out=out, casting="same_kind")
+        else:
+            product = xp.multiply(image, by[:, :, None], out=out if out.dtype == image.dtype else None)
+            xp.add(product, plus[:, :, None], out=out, casting="same_kind")
+
     def output(self, image: Array) -> Array:
         """(N, C, P) to the layout of the input."""
-        if self.channels_last:
-            image = image.swapaxes(1, 2)
-        return self.numbers.finish(image.reshape(self.numbers.given["input"].shape))
+        result, rows = self.new_image()
+        rows[...] = image
+        return result
 
     def mean(self, image: Array) -> Array:
         """Σ_p / P. (N, C, P) -> (N, C)."""
-        return image.sum(axis=2) / self.pixels
+        return sums(self.numbers.backend, image) / self.pixels
 
     def products(self, dY: Array, X: Array) -> Array:
         """Σ_p dY ∘ X. (N, C, P) twice -> (N, C)."""
-        return self.numbers.backend.xp.einsum("ncp,ncp->nc", dY, X)
+        return dots(self.numbers.backend, dY, X)
 
     def bias(self, name: str, cotangents: Array) -> Array | None:
         """Σ_n, the cotangent of a bias; None if there is none."""
@@ -490,7 +519,7 @@ def _call(
         of = "input" if name == "grad_output" else name.removeprefix("grad_grad_").removesuffix("_tangent")
         if (array is None) != (primals[of] is None):
             given, missing = (of, name) if array is None else (name, of)
-            raise ValueError(f"{given} is given but {missing} is None: a bias and its {name} go together")
+            raise ValueError(f"{given} is given but {missing} is None: give both, or neither")
         if array is not None:
             validation.shape(name, array, primals[of].shape, f"the shape of {of}")
     return _Call(numbers, *chosen, channels_last)
@@ -522,17 +551,25 @@ def _check_shapes(primals: dict[str, Array], channels_last: bool) -> None:
     if 0 in (image[1:-1] if channels_last else image[2:]):
         raise ValueError(f"input has no pixels, shape {image}: there is no mean to squeeze to")
     if len(reduce_weight) != 2 or reduce_weight[1] != channels:
-        conv = len(reduce_weight) == 4 and reduce_weight[2:] == (1, 1)
-        hint = "; of a 1×1 convolution's weight take weight[:, :, 0, 0]" if conv else ""
+        hint = _hint("reduce_weight", reduce_weight, (reduce_weight[-1] if reduce_weight else 0, channels))
         raise ValueError(
             f"reduce_weight has shape {reduce_weight}: expected (R, {channels}), as input has shape {image}{hint}"
         )
     reduced = reduce_weight[0]
     if reduced == 0:
         raise ValueError("reduce_weight has no rows: the reduced width R must be at least 1")
+    expand_weight = primals["expand_weight"].shape
+    hint = _hint("expand_weight", expand_weight, (channels, reduced))
     validation.shape(
-        "expand_weight", primals["expand_weight"], (channels, reduced), "(C, R), as reduce_weight is (R, C)"
+        "expand_weight", primals["expand_weight"], (channels, reduced), f"(C, R), as reduce_weight is (R, C){hint}"
     )
     for name, width in (("reduce_bias", reduced), ("expand_bias", channels)):
         if primals[name] is not None:
             validation.shape(name, primals[name], (width,), "one for each row of its weight")
+
+
+def _hint(name: str, shape: tuple[int, ...], wanted: tuple[int, int]) -> str:
+    """How to mend a weight that comes from a convolution, or from a library that stores it the other way round."""
+    if len(shape) == 4 and shape[2:] == (1, 1):
+        return f"; of a 1×1 convolution's weight take {name}[:, :, 0, 0]"
+    return f"; pass {name}.T" if shape == wanted[::-1] else ""
