@@ -33,8 +33,8 @@ def attn_ref(
     """The reference implementation of the soft attention of computer vision, at the command line.
 
     attn_ref holds spatial transformers (affine_grid and grid_sample) and squeeze-and-excitation with every derivative
-    derived by hand and checked, on NumPy or CuPy arrays. That is a library, `import attn_ref`; the commands below show it at work and look at the
-    machine it runs on. Try first, in an empty folder:
+    derived by hand and checked, on NumPy or CuPy arrays. That is a library, `import attn_ref`; the commands below show
+    it at work and look at the machine it runs on. Try first, in an empty folder:
 
         attn-ref warp --rotate 30 --scale 0.8 --figure grid.png
 

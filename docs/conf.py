@@ -52,7 +52,8 @@ def _groups(package: ModuleType) -> list[dict[str, object]]:
     return groups
 
 
-autosummary_context = {"groups": {package.__name__: _groups(package) for package in (attn_ref, attn_ref.blocks, attn_ref.datasets)}}
+_PACKAGES = (attn_ref, attn_ref.blocks, attn_ref.datasets)
+autosummary_context = {"groups": {package.__name__: _groups(package) for package in _PACKAGES}}
 
 
 def _write_properties() -> None:

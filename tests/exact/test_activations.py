@@ -19,7 +19,7 @@ POINTS = [Fr(-23, 2), Fr(-13, 4), Fr(-7, 5), Fr(-1, 9), Fr(3, 8), Fr(1), Fr(5, 2
 @pytest.mark.parametrize("x", POINTS, ids=str)
 def test_derivatives_are_those_of_the_value(name, x):
     """mpmath differences the value with digits to spare; no point is on a kink."""
-    f, f1, f2 = scalar_activation(name)
+    _, f1, f2 = scalar_activation(name)
     mp = context()
     (at,) = to_precise([x])
     with mp.workdps(DIGITS):
@@ -42,7 +42,7 @@ def test_values_by_hand():
 
 @pytest.mark.parametrize("name", ALL)
 def test_values_at_zero(name):
-    f, f1, f2 = scalar_activation(name)
+    _, f1, f2 = scalar_activation(name)
     mp = context()
     half, zero = mp.mpf(1) / 2, mp.mpf(0)
     want = {
@@ -86,7 +86,7 @@ def test_fifty_digits_are_kept_where_the_value_is_tiny(name):
     ids=str,
 )
 def test_hard_sigmoid_has_its_corners_at_minus_three_and_three_exactly(x, value, slope):
-    f, f1, f2 = scalar_activation("hard_sigmoid")
+    _, f1, f2 = scalar_activation("hard_sigmoid")
     mp = context()
     at, value, slope = to_precise([x, value, slope])
     assert mp.almosteq(f(at), value, abs_eps=mp.mpf(10) ** -49)
@@ -115,7 +115,7 @@ def test_arrays_go_element_by_element():
     of_dy, of_x = exact.activation_double_backward(v, dy, x, name="relu")
     assert (of_dy.tolist(), of_x.tolist()) == ([[0, 11]], [[0, 0]])
     of_dy, of_x = exact.activation_double_backward(v, dy, x, name="silu")
-    f, f1, f2 = scalar_activation("silu")
+    _, f1, f2 = scalar_activation("silu")
     assert of_x[0, 1] == 55 * f2(context().mpf(2))
     assert of_dy[0, 1] == 11 * f1(context().mpf(2))
 

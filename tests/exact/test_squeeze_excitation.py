@@ -118,7 +118,11 @@ def test_every_entry_of_the_cotangents_is_a_partial_derivative():
         for place in itertools.islice(np.ndindex(x.shape), 4):
             unit = [np.zeros(other.shape) for other in given]
             unit[i][place] = 1
-            slope = difference(lambda t, d=unit: inner([u], [exact.squeeze_excitation(*moved(given, d, t), activation="silu")]))  # fmt: skip
+
+            def along(t, direction=unit):
+                return inner([u], [exact.squeeze_excitation(*moved(given, direction, t), activation="silu")])
+
+            slope = difference(along)
             assert context().almosteq(back[i][place], slope, abs_eps=context().mpf(10) ** -18)
 
 
