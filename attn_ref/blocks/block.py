@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,19 @@ class Block(ABC):
     children : mapping of str to Block, optional
         Blocks it is made of.
 
+    Raises
+    ------
+    TypeError
+        If a child is not a block.
+    ValueError
+        If a block with parameters or buffers of its own occurs twice among the children and theirs.
+
     Notes
     -----
     A kind of block implements ``_forward(x, training)``, which returns the output, the pullback and the new buffers.
+
+    A block owns its parameters under one name. To share them, run one child twice and add its two gradients; a child
+    under two names would be trained twice, each time with a part of its gradient.
     """
 
     def __init__(
@@ -65,6 +75,22 @@ class Block(ABC):
         self._params: Arrays = dict(params or {})
         self._buffers: Arrays = dict(buffers or {})
         self.children: dict[str, Block] = dict(children or {})
+        for name, child in self.children.items():
+            if not isinstance(child, Block):
+                raise TypeError(f"{name!r} must be a Block, got {type(child).__name__}")
+        owners: dict[int, str] = {}
+        for name, block in self._descendants():
+            if (block._params or block._buffers) and owners.setdefault(id(block), name) != name:
+                raise ValueError(
+                    f"one {type(block).__name__} is both {owners[id(block)]!r} and {name!r}: it would be trained "
+                    "twice, each time with a part of its gradient; give each place a block of its own"
+                )
+
+    def _descendants(self) -> Iterator[tuple[str, Block]]:
+        for name, child in self.children.items():
+            yield name, child
+            for rest, block in child._descendants():
+                yield f"{name}.{rest}", block
 
     @property
     def params(self) -> Arrays:
