@@ -17,7 +17,25 @@ from attn_ref.ops.affine import (
     affine_inverse_double_backward,
     affine_inverse_jvp,
 )
+from attn_ref.ops.conv import Conv2dCotangents, conv2d, conv2d_backward
+from attn_ref.ops.linear import LinearCotangents, linear, linear_backward
+from attn_ref.ops.losses import cross_entropy, cross_entropy_backward
+from attn_ref.ops.normalization import (
+    BatchNormCotangents,
+    BatchNormStatistics,
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_statistics,
+)
 from attn_ref.ops.operator import SamplingOperator, sampling_operator
+from attn_ref.ops.pooling import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool,
+    global_avg_pool_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
 from attn_ref.ops.sampling import (
     GridSampleCotangents,
     GridSampleSecondCotangents,
@@ -41,9 +59,13 @@ __all__ = [
     "Activation",
     "ActivationSecondCotangents",
     "AffineInverseSecondCotangents",
+    "BatchNormCotangents",
+    "BatchNormStatistics",
+    "Conv2dCotangents",
     "GatedLinearUnit",
     "GridSampleCotangents",
     "GridSampleSecondCotangents",
+    "LinearCotangents",
     "SamplingOperator",
     "SqueezeExcitationCotangents",
     "SqueezeExcitationSecondCotangents",
@@ -56,11 +78,26 @@ __all__ = [
     "affine_inverse_backward",
     "affine_inverse_double_backward",
     "affine_inverse_jvp",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_statistics",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
     "get_activation",
+    "global_avg_pool",
+    "global_avg_pool_backward",
     "grid_sample",
     "grid_sample_backward",
     "grid_sample_double_backward",
     "grid_sample_jvp",
+    "linear",
+    "linear_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
     "sampling_operator",
     "squeeze_excitation",
     "squeeze_excitation_backward",

@@ -17,7 +17,20 @@ import numpy as np
 from attn_ref import backend as _backend
 from attn_ref.backend import Array, Backend
 
-__all__ = ["Numbers", "allocatable", "choice", "flag", "grid_for", "image_and_grid", "numbers", "shape", "sizes"]
+__all__ = [
+    "Numbers",
+    "allocatable",
+    "axes",
+    "choice",
+    "flag",
+    "grid_for",
+    "image_and_grid",
+    "numbers",
+    "pair",
+    "shape",
+    "sizes",
+    "whole",
+]
 
 _WORKING: dict[str, type[np.floating[Any]]] = {"e": np.float32, "f": np.float32, "d": np.float64}
 """The dtype characters that are accepted, and the precision in which each is computed."""
@@ -49,6 +62,10 @@ class Numbers:
     def __getitem__(self, name: str) -> Array:
         """Return an argument, ready to compute with: in working precision and native byte order."""
         return self.backend.xp.asarray(self.given[name]).astype(self.working, copy=False)
+
+    def contiguous(self, name: str) -> Array:
+        """Return an argument as ``call[name]`` does, and in C order, so that sums do not depend on how it is stored."""
+        return self.backend.xp.ascontiguousarray(self[name])
 
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
@@ -122,6 +139,27 @@ def shape(name: str, array: Array, expected: tuple[int, ...], described: str) ->
         raise ValueError(f"{name} has shape {array.shape}: expected {expected}, {described}")
 
 
+def axes(name: str, array: Array, forms: Sequence[str]) -> None:
+    """Check how many axes an array has.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name.
+    array : array
+        The argument.
+    forms : sequence of str
+        The admissible shapes as the docs write them, "(N, C, H, W)".
+
+    Raises
+    ------
+    ValueError
+        If the array has another number of axes.
+    """
+    if array.ndim not in [form.count(",") + 1 for form in forms]:
+        raise ValueError(f"{name} has {array.ndim} axes, shape {array.shape}: expected {' or '.join(forms)}")
+
+
 def choice(name: str, value: object, choices: Iterable[str]) -> str:
     """Check an option that is one of a few words.
 
@@ -193,6 +231,61 @@ def sizes(name: str, value: object, letters: Sequence[str], *, least: int = 0) -
     if min(value) < least:
         raise ValueError(f"{name} has an entry below {least}: expected {forms}, each at least {least}; got {value!r}")
     return tuple(int(entry) for entry in value)
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """Check a whole number.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer (bool and float are not).
+    ValueError
+        If it is below the least.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__} {value!r}")
+    if value < least:
+        raise ValueError(f"{name}={value} is too small: expected at least {least}")
+    return int(value)
+
+
+def pair(name: str, value: object, least: int) -> tuple[int, int]:
+    """Check a whole number for both directions, or a pair of them.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name.
+    value : object
+        The argument: an integer, or a tuple or list (vertical, horizontal).
+    least : int
+        The smallest admissible number.
+
+    Returns
+    -------
+    tuple of int
+        (vertical, horizontal) as Python integers.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, or holds anything but integers (bool and float are not).
+    ValueError
+        If it has another length than 2, or an entry below the least.
+    """
+    entries = value if isinstance(value, tuple | list) else (value, value)
+    for entry in entries:
+        if isinstance(entry, bool | np.bool_) or not isinstance(entry, Integral):
+            raise TypeError(
+                f"{name} must be an integer or a pair of integers (vertical, horizontal), got {type(entry).__name__} "
+                f"{entry!r}" + (f" in {value!r}" if entries is value else "")
+            )
+    if len(entries) != 2:
+        raise ValueError(f"{name} has {len(entries)} entries: expected an integer or (vertical, horizontal)")
+    if min(entries) < least:
+        raise ValueError(f"{name}={value!r} is too small: expected at least {least}")
+    return int(entries[0]), int(entries[1])
 
 
 def allocatable(name: str, wanted: tuple[int, ...], dtype: np.dtype[Any], backend: Backend) -> None:
