@@ -10,15 +10,9 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["OneLine", "failing_in_one_line"]
+from attn_ref._extras import missing
 
-_EXTRAS = {
-    "PIL": ("pillow", "plot"),
-    "matplotlib": ("matplotlib", "plot"),
-    "hypothesis": ("hypothesis", "check"),
-    "mpmath": ("mpmath", "check"),
-}
-"""By the name of a module: its package, and the extra that installs it."""
+__all__ = ["OneLine", "failing_in_one_line"]
 
 # typer's releases keep it in different places, none of them public
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
@@ -72,11 +66,10 @@ def failing_in_one_line(command: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module not in _EXTRAS:
+        found = missing(error)
+        if found is None:
             raise
-        package, extra = _EXTRAS[module]
-        message = f"the package {package} is missing: pip install 'attn_ref[{extra}]'"
+        message = found
     except BrokenPipeError:  # whoever read the output has gone; typer knows what to do
         raise
     except MemoryError as error:

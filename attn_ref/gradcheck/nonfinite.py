@@ -60,7 +60,7 @@ def _sample_by_sample(subject: Subject, call: Call) -> Iterator[tuple[str, float
     for i, name in enumerate(operation.inputs):
         if not batched[name]:
             continue
-        for value in (np.nan, np.inf):
+        for value in (np.nan, np.inf, -np.inf):
             spoiled = list(call.inputs)
             spoiled[i] = spoiled[i].copy()
             spoiled[i][0].flat[0] = value
@@ -68,6 +68,9 @@ def _sample_by_sample(subject: Subject, call: Call) -> Iterator[tuple[str, float
             if np.isnan(value) or not operation.bounded:
                 shows = not np.isfinite(after[0].array[0]).all()
                 yield _verdict(f"{value} in {name}[0] shows in sample 0", shows)
+            else:
+                number = not np.isnan(after[0].array[0]).any()
+                yield _verdict(f"{value} in {name}[0] gives numbers in sample 0", number)
             for a, b in zip(before, after, strict=True):
                 if a.of is None or batched[a.of]:  # what has samples on axis 0
                     same = _unmoved(subject, call, a.array[1:], b.array[1:], u, v)

@@ -95,7 +95,7 @@ class Operation:
     any_order : bool
         Whether its sums may run in another order where strides or sizes differ, as matrix products do.
     bounded : bool
-        Whether an infinite input may have a finite output.
+        Whether an infinite input has an output that is a number all the same, finite or not.
     resized : callable
         ``resized(options, samples)`` gives the options of a call whose batch has another number of samples.
     """

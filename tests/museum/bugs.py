@@ -7,8 +7,8 @@ must catch it. The patches change the package from outside, for the length of on
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -26,8 +26,8 @@ Patch = pytest.MonkeyPatch
 class Bug:
     """A mistake, and what must catch it.
 
-    ``plant`` patches the package; ``operation`` names what is then checked. ``caught_by`` are the properties that must
-    fail; others may.
+    ``plant`` patches the package; ``operation`` names what is then checked, in the variants that have what ``where``
+    says. ``caught_by`` are the properties that must fail; others may.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Bug:
     operation: str
     plant: Callable[[Patch], None]
     caught_by: tuple[str, ...]
-    ndim: int = 2
+    where: Mapping[str, Any] = field(default_factory=lambda: {"ndim": 2})
 
 
 def _functions(patch: Patch, name: str, **replaced: Callable[..., Any]) -> None:
@@ -475,7 +475,14 @@ BUGS: tuple[Bug, ...] = (
     Bug("cubic with A = −0.5", "conversions", SAMPLE, cubic_coefficient_half, ("oracle", "kinks")),
     Bug("nearest rounds half away from zero", "", SAMPLE, nearest_half_away_from_zero, ("oracle", "kinks")),
     Bug("nearest rounds before padding", "PyTorch #97000", SAMPLE, nearest_rounds_before_padding, ("kinks",)),
-    Bug("nearest differs in 3-D", "PyTorch #97000", SAMPLE, nearest_different_in_3d, ("oracle", "kinks"), ndim=3),
+    Bug(
+        "nearest differs in 3-D",
+        "PyTorch #97000",
+        SAMPLE,
+        nearest_different_in_3d,
+        ("oracle", "kinks"),
+        where={"ndim": 3},
+    ),
     Bug("linear read as nearest", "TensorRT #4646", SAMPLE, linear_read_as_nearest, ("oracle", "kinks")),
     Bug(
         "coordinates in float32",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .attention import ATTENTION_BUGS
 from .bugs import BUGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "museum.md"
@@ -26,7 +27,10 @@ where the derivative is sin θ. `check_gradients` catches it.
 
 def page() -> str:
     """The page as Markdown."""
-    rows = [f"| `{bug.operation}` | {bug.name} | {bug.seen_in or '–'} | {', '.join(bug.caught_by)} |" for bug in BUGS]
+    rows = [
+        f"| `{bug.operation}` | {bug.name} | {bug.seen_in or '–'} | {', '.join(bug.caught_by)} |"
+        for bug in (*BUGS, *ATTENTION_BUGS)
+    ]
     return HEAD.format(file="`tests/museum/bugs.py`") + "\n".join(rows) + "\n" + FOOT
 
 

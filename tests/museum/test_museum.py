@@ -9,6 +9,7 @@ from attn_ref.gradcheck import check_gradients
 from attn_ref.gradcheck.runner import pairs, run_pair
 from attn_ref.registry import OPERATIONS
 
+from .attention import ATTENTION_BUGS
 from .bugs import BUGS, Bug
 from .page import PAGE, page
 
@@ -16,9 +17,10 @@ EXAMPLES = 3
 
 
 def catchers(bug: Bug) -> list[str]:
-    """The properties that fail now, on the variants of one dimension."""
+    """The properties that fail now, on the variants that the bug speaks of."""
     operation = OPERATIONS[bug.operation]
-    variants = tuple(v for v in operation.variants if v["ndim"] == bug.ndim)
+    variants = tuple(v for v in operation.variants if bug.where.items() <= v.items())
+    assert variants, f"no variant has {bug.where}"
     operation = dataclasses.replace(operation, variants=variants)
     results = [
         run_pair(operation, name, examples=EXAMPLES, random_seed=0, shrink=False) for _, name in pairs([bug.operation])
@@ -26,7 +28,7 @@ def catchers(bug: Bug) -> list[str]:
     return [result.property_name for result in results if not result.passed]
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.plant.__name__)
+@pytest.mark.parametrize("bug", [*BUGS, *ATTENTION_BUGS], ids=lambda bug: bug.plant.__name__)
 def test_planted_bug_is_caught_by(bug: Bug, monkeypatch, record_property):
     bug.plant(monkeypatch)
     caught = catchers(bug)
