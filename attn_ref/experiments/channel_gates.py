@@ -1,0 +1,272 @@
+"""Channel gates: whether the gates of squeeze-and-excitation open for the channels that matter.
+
+============  ==========================================================================  ===========================
+data          channels                                                                    which matter
+============  ==========================================================================  ===========================
+``marked``    24, each shows a pattern; a few are *marked* by being brighter, others in   known: the marked ones show
+              each sample (:mod:`attn_ref.datasets.channels`)                             the class
+``fixed``     the same, but channels 0 to 2 in every sample                               known, and always the same
+``textures``  24 energies of Gabor filters on patches of photographs                      unknown
+              (:mod:`attn_ref.experiments.filter_bank`)
+============  ==========================================================================  ===========================
+
+Two networks are compared, with as nearly the same number of parameters as widths allow: *SE* begins with
+squeeze-and-excitation, *plain* has a wider layer instead,
+
+    SE      squeeze-and-excitation → 1 × 1 convolution to K channels → ReLU → linear
+    plain                            1 × 1 convolution to K' > K      → ReLU → linear
+
+with a mean over the pixels before the last layer for the textures, whose place does not matter. Samples are drawn anew
+in each epoch.
+
+Three things are measured of the gates. Where it is known which channels matter, the *AUC*: how often the gate of a
+channel that matters is larger than that of one that does not, in the same sample (½ for gates that do not know). The
+error with *mean gates*, every gate held at its mean over training samples: if it does not rise, gating by sample did
+nothing that fixed weights would not do. And what the gates do, in a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from attn_ref.backend import Array
+from attn_ref.blocks import Activation, Block, Conv2d, Flatten, GlobalAvgPool, Linear, Sequential, SqueezeExcitation
+from attn_ref.datasets import TEXTURES, LabelledImages, channel_task, texture_patches
+from attn_ref.experiments.distorted_digits import error_rate
+from attn_ref.experiments.experiment import Experiment, Report, Settings, Training, cut, fit, outputs
+from attn_ref.experiments.filter_bank import ORIENTATIONS, WAVELENGTHS, energies
+from attn_ref.experiments.networks import widest
+from attn_ref.experiments.results import cell, order, table, values, verdicts
+from attn_ref.experiments.trainer import Batch
+from attn_ref.ops.activations import get_activation
+from attn_ref.ops.linear import linear
+from attn_ref.ops.pooling import global_avg_pool
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["EXPERIMENT", "area_under_curve", "gates_of"]
+
+_CHANNELS, _INFORMATIVE, _SIDE = 24, 3, 8
+
+_TEST = 2018
+"""Seed of the test samples."""
+
+_SHOWN = 12
+
+
+class _Kind(NamedTuple):
+    """Of a data set: its classes, the reduction of SE, K of the SE network, whether pixels are averaged."""
+
+    classes: int
+    reduction: int
+    width: int
+    pooled: bool
+
+
+_KINDS = {
+    "marked": _Kind(_CHANNELS // _INFORMATIVE, 1, 4, pooled=False),
+    "fixed": _Kind(_CHANNELS // _INFORMATIVE, 1, 4, pooled=False),
+    "textures": _Kind(len(TEXTURES), 4, 8, pooled=True),
+}
+
+
+def gates_of(block: SqueezeExcitation, inputs: Array) -> Array:
+    """Compute the gates of a block with biases, ReLU and sigmoid.
+
+    Parameters
+    ----------
+    block : SqueezeExcitation
+        The block.
+    inputs : array, shape (N, C, …)
+        Its input.
+
+    Returns
+    -------
+    array, shape (N, C)
+        s = σ(W₂ relu(W₁ mean + b₁) + b₂).
+    """
+    p = block.params
+    hidden = get_activation("relu")(linear(global_avg_pool(inputs), p["reduce_weight"], p["reduce_bias"]))
+    gates: Array = get_activation("sigmoid")(linear(hidden, p["expand_weight"], p["expand_bias"]))
+    return gates
+
+
+def area_under_curve(gates: Array, informative: Array) -> float:
+    """Compute how often a gate of an informative channel is larger than that of another, in the same sample.
+
+    Parameters
+    ----------
+    gates : array, shape (N, C)
+        The gates.
+    informative : array of bool, shape (N, C)
+        Which channels are informative, the same number in every sample.
+
+    Returns
+    -------
+    float
+        Between 0 and 1: the mean, over samples, of the area under the ROC curve. Equal gates count half.
+    """
+    rows = len(gates)
+    inside, outside = gates[informative].reshape(rows, -1, 1), gates[~informative].reshape(rows, 1, -1)
+    return float(((inside > outside) + 0.5 * (inside == outside)).mean())
+
+
+def _draw(data: str, samples: int, rng: np.random.Generator, part: str) -> tuple[LabelledImages, Array | None]:
+    """Samples, and which of their channels are informative if that is known."""
+    if data == "textures":
+        patches = texture_patches(-(-samples // len(TEXTURES)), rng, part=part)
+        return LabelledImages(outputs(energies, patches.images), patches.labels), None
+    task = channel_task(samples, _CHANNELS, _INFORMATIVE, rng, size=_SIDE, per_sample=data == "marked")
+    return LabelledImages(task.images, task.labels), task.informative
+
+
+def _build(net: str, data: str, rng: np.random.Generator) -> Sequential:
+    kind = _KINDS[data]
+
+    def head(width: int, rng: np.random.Generator) -> list[Block]:
+        flat, features = (GlobalAvgPool(), width) if kind.pooled else (Flatten(), width * _SIDE**2)
+        mix = Conv2d(_CHANNELS, width, 1, rng=rng)
+        return [mix, Activation("relu"), flat, Linear(features, kind.classes, rng=rng)]
+
+    def gated(rng: np.random.Generator) -> Sequential:
+        return Sequential(SqueezeExcitation(_CHANNELS, kind.reduction, bias=True, rng=rng), *head(kind.width, rng))
+
+    if net == "SE":
+        return gated(rng)
+    spare = np.random.default_rng(0)
+    return Sequential(*head(widest(lambda width: Sequential(*head(width, spare)), gated(spare).count), rng))
+
+
+def _run(training: Training, checkpoint: Path | None, report: Report | None) -> dict[str, Any]:
+    settings, data = training.settings, training.data
+    test, informative = _draw(data, settings.tests, np.random.default_rng(_TEST), "test")
+    block = _build(training.net, data, training.generators()[0])
+    first = block.children["0"]
+    gate = first if isinstance(first, SqueezeExcitation) else None
+
+    def batches(rng: np.random.Generator) -> list[Batch]:
+        train, _ = _draw(data, settings.samples, rng, "train")
+        return cut(train.images, train.labels, rng)
+
+    def evaluate(block: Block) -> dict[str, Any]:
+        found = {"test_error": error_rate(block, test)}
+        if gate and informative is not None:
+            found["auc"] = area_under_curve(gates_of(gate, test.images), informative)
+        return found
+
+    state = fit(training, block, batches, evaluate=evaluate, checkpoint=checkpoint, report=report)
+    last = state.history[-1]
+    result = {"parameters": block.count, "error": last["test_error"]}
+    if gate:
+        train, _ = _draw(data, settings.samples, np.random.default_rng(_TEST + 1), "train")
+        mean = gates_of(gate, train.images).mean(axis=0)
+        rest = Sequential(*list(block.children.values())[1:])
+        held = LabelledImages(test.images * mean[:, None, None], test.labels)
+        gates = gates_of(gate, test.images)
+        by_class = np.stack([gates[test.labels == k].mean(axis=0) for k in np.unique(test.labels)])
+        result |= {"held_error": error_rate(rest, held), "by_class": _rounded(by_class)}
+        if informative is not None:
+            result |= {"auc": last["auc"], "auc_at_start": state.history[0]["auc"]}
+            result |= {"gates": _rounded(gates[:_SHOWN]), "informative": informative[:_SHOWN].astype(int).tolist()}
+    return {**result, "history": list(state.history)}
+
+
+def _rounded(array: Array) -> list[Any]:
+    return cast("list[Any]", np.round(array.astype(np.float64), 4).tolist())
+
+
+def _section(results: Mapping[str, Any]) -> list[str]:
+    settings = results["settings"]
+    rows = []
+    for data in order(results, "data"):
+        for net in order(results, "net"):
+            row = [data, net, f"{int(values(results, net, data, 'parameters')[0]):,}"]
+            row += [cell(values(results, net, data, key), factor=100) for key in ("error", "held_error")]
+            rows.append([*row, *(cell(values(results, net, data, key), 2) for key in ("auc", "auc_at_start"))])
+    lines = [
+        f"{settings['epochs']} epochs of {settings['samples']:,} samples, drawn anew in each, and "
+        f"{settings['tests']:,} for testing (textures: from other parts of the photographs). *SE* begins with "
+        "squeeze-and-excitation; *plain* has a wider layer in its place. *Mean gates*: the error when every gate is "
+        "held at its mean. *AUC*: how often the gate of a channel that matters is the larger one, of two in a sample; "
+        "½ is chance. Mean ± standard deviation over the seeds.",
+        "",
+        *table(["data", "network", "parameters", "error, %", "mean gates: error, %", "AUC", "AUC at the start"], rows),
+        "",
+    ]
+    for data in order(results, "data"):
+        lines += verdicts(results, data, "error", [("SE", "plain")], _REASONS.get(data, {}))
+    lines += [f"- {line}" for data in order(results, "data") for line in _about_gates(results, data)]
+    for data in order(results, "data"):
+        if values(results, "SE", data, "held_error"):
+            lines += ["", _CAPTIONS[data], "", f"![Gates on {data}](gates_{data}.png)"]
+    return lines
+
+
+def _about_gates(results: Mapping[str, Any], data: str) -> list[str]:
+    auc, held, error = (values(results, "SE", data, key) for key in ("auc", "held_error", "error"))
+    lines = []
+    if auc:
+        found = "find" if min(auc) > 0.9 else "partly find" if min(auc) > 0.6 else "do **not** find"
+        lines.append(f"{data}: the gates {found} the channels that matter (AUC at least {min(auc):.2f}).")
+    if held:
+        rise = 100 * (sum(held) - sum(error)) / len(held)
+        use = (
+            "so gating by sample is what the network works by"
+            if rise > 5
+            else "so fixed weights would do nearly as well"
+        )
+        lines.append(f"{data}: with the gates held at their means the error changes by {rise:+.1f} points, {use}.")
+    return lines
+
+
+_REASONS: dict[str, dict[str, str]] = {}
+
+_CAPTIONS = {
+    "marked": "Gates of some test samples on *marked* (seed 0), a row for each; rings mark the channels that matter:",
+    "fixed": "The same on *fixed*, where the first three channels matter in every sample:",
+    "textures": "Mean gate of each filter on each texture, less its mean over the textures (seed 0):",
+}
+
+
+def _figures(results: Mapping[str, Any]) -> dict[str, Figure]:
+    from attn_ref.experiments import gate_figures
+
+    made = {}
+    for row in results["trainings"]:
+        if row["net"] == "SE" and row["seed"] == 0:
+            if "gates" in row:
+                made[f"gates_{row['data']}"] = gate_figures.draw_gates(row["gates"], row["informative"])
+            else:
+                made[f"gates_{row['data']}"] = gate_figures.draw_by_class(
+                    row["by_class"], list(TEXTURES), WAVELENGTHS, ORIENTATIONS
+                )
+    return made
+
+
+def _prepare() -> None:
+    texture_patches(1, 0)
+
+
+EXPERIMENT = Experiment(
+    name="channel-gates",
+    question="do the gates open for the channels that matter?",
+    nets={"SE": "begins with squeeze-and-excitation", "plain": "has a wider layer instead"},
+    data={
+        "marked": "a few channels matter, others in each sample, and are brighter",
+        "fixed": "a few channels matter, always the same, and are brighter",
+        "textures": "energies of Gabor filters on patches of photographs",
+    },
+    full=Settings(samples=4000, tests=1000, epochs=20),
+    quick=Settings(samples=2000, tests=500, epochs=6),
+    most=60_000,
+    prepare=_prepare,
+    run=_run,
+    section=_section,
+    figures=_figures,
+)
+"""What ``attn-ref experiment channel-gates`` runs."""
