@@ -23,7 +23,9 @@ __all__ = ["Optimiser", "State", "load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "attn_ref training 1"
 
-_ARRAYS = ("params", "buffers", "optimiser")
+_ARRAYS = {"params": "parameters", "buffers": "buffers", "optimiser": "optimiser's arrays"}
+"""Kinds of arrays, and what they are called."""
+
 _NUMBERS = ("generator", "epoch", "step", "loss", "wrong", "seen", "norm", "history")
 
 
@@ -145,7 +147,9 @@ def load_checkpoint(path: Path, block: Block, optimiser: Optimiser, settings: Ma
     wanted = {"params": block.params, "buffers": block.buffers, "optimiser": optimiser.init(block.params)}
     for kind, arrays in wanted.items():
         if _shapes(arrays) != _shapes(parts[kind]):
-            raise ValueError(f"{path} does not fit this {type(block).__name__}: its {kind} have other names or shapes")
+            raise ValueError(
+                f"{path} does not fit this {type(block).__name__}: its {_ARRAYS[kind]} have other names or shapes"
+            )
     generator = np.random.default_rng(0).bit_generator
     try:
         generator.state = record["generator"]

@@ -103,15 +103,18 @@ def run(
     console = Console(stderr=True)
     begun = sum(path.exists() for path in checkpoints)
     if begun:
-        console.print(f"{begun} of {len(trainings)} trainings have checkpoints in {folder}: going on from there")
+        console.print(
+            f"{begun} of {len(trainings)} trainings have checkpoints in {folder}: going on from there", soft_wrap=True
+        )
     watch = _Watch(console, trainings)
     try:
         with watch.bars:
             results = run_all(trainings, checkpoints, jobs, watch.report, watch.done)
     except KeyboardInterrupt:
         console.print(
-            f"stopped with {watch.finished} of {len(trainings)} trainings done; where the others are is kept in "
-            f"{folder}: run the same command again to go on to the same results"
+            f"stopped with {watch.finished} of {len(trainings)} trainings done. All is kept in {folder}: the same command "
+            "goes on from there, to the same results",
+            soft_wrap=True,
         )
         return _INTERRUPTED
     command = _command(name, quick, seeds, only, samples, epochs)

@@ -35,6 +35,10 @@ from attn_ref.ops.affine import affine_inverse
 __all__ = ["Poses", "Scores", "score"]
 
 
+_LEAST = 1e-6
+"""Smallest scale that is told from 0."""
+
+
 class Poses(NamedTuple):
     """What was found of some samples, and what is true: ``learned`` and ``true`` (N, 2, 3), ``labels`` (N,)."""
 
@@ -72,7 +76,7 @@ def score(poses: Poses, typical_of: Poses, size: tuple[int, int], upright_size: 
 
     Notes
     -----
-    A learned theta that is singular has no scale, and makes the scale's score infinite.
+    A scale below 10⁻⁶, such as that of a singular theta, counts as 10⁻⁶.
     """
     classes, index = np.unique(typical_of.labels, return_inverse=True)
     member = (index[:, None] == np.arange(len(classes))).astype(np.float64)
@@ -88,8 +92,7 @@ def score(poses: Poses, typical_of: Poses, size: tuple[int, int], upright_size: 
     true, learned = poses.true.astype(np.float64), poses.learned.astype(np.float64)
     usual = np.einsum("nij,nj->ni", true[:, :, :2], typical_centre[k]) + true[:, :, 2]
     apart = (learned[:, :, 2] - usual) * np.array(size[::-1]) / 2  # pixels
-    with np.errstate(invalid="ignore"):
-        ratio = np.exp(np.abs(log_scale - typical_scale[k]).mean()) - 1
+    ratio = np.exp(np.abs(log_scale - typical_scale[k]).mean()) - 1
     return Scores(
         float(np.degrees(np.abs(turned)).mean()), float(ratio), float(np.hypot(apart[:, 0], apart[:, 1]).mean())
     )
@@ -102,5 +105,4 @@ def _residuals(poses: Poses, upright_size: tuple[int, int]) -> tuple[Array, Arra
     R = inverse[:, :, :2] @ learned  # (N, 2, 3)
     R[:, :, 2] += inverse[:, :, 2]
     motion = motion_of_theta(R, upright_size, upright_size)
-    with np.errstate(divide="ignore"):
-        return np.radians(motion.rotate), np.log(motion.scale), R[:, :, 2]
+    return np.radians(motion.rotate), np.log(np.maximum(motion.scale, _LEAST)), R[:, :, 2]

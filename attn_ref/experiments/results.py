@@ -191,7 +191,9 @@ def verdicts(
             continue
         a, b = mean_and_spread(one)[0], mean_and_spread(two)[0]
         every = ", in every pair of seeds" if len(one) > 1 and max(one) < min(two) else ""
-        line = f"- {data}: {better} below {other} {f'holds{every}' if a < b else '**does not hold**'}: "
+        tie = math.isclose(a, b, abs_tol=1e-9)
+        found = "is a **tie**" if tie else f"holds{every}" if a < b else "**does not hold**"
+        line = f"- {data}: {better} below {other} {found}: "
         line += f"{100 * a:.1f} against {100 * b:.1f} %."
-        lines.append(line if a < b else f"{line} {reasons.get(f'{better} < {other}', '')}".rstrip())
+        lines.append(line if a < b and not tie else f"{line} {reasons.get(f'{better} < {other}', '')}".rstrip())
     return lines

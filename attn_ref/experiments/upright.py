@@ -175,7 +175,7 @@ EXPERIMENT = Experiment(
     },
     data={"R": "rotated within ±90°", "RTS": "rotated within ±45°, scaled by 0.7 to 1.2, anywhere in 42 × 42 pixels"},
     full=Settings(samples=4000, tests=1000, epochs=20),
-    quick=Settings(samples=1000, tests=500, epochs=6),
+    quick=Settings(samples=1500, tests=500, epochs=10),
     most=60_000,
     prepare=lambda: _upright(1),
     run=_run,
