@@ -19,7 +19,7 @@ import numpy as np
 from attn_ref.backend import Array
 from attn_ref.blocks import Arrays, Block, load_arrays, prefixed, save_arrays
 
-__all__ = ["Optimiser", "State", "load_checkpoint", "save_checkpoint"]
+__all__ = ["CheckpointError", "Optimiser", "State", "load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "attn_ref training 1"
 
@@ -27,6 +27,10 @@ _ARRAYS = {"params": "parameters", "buffers": "buffers", "optimiser": "optimiser
 """Kinds of arrays, and what they are called."""
 
 _NUMBERS = ("generator", "epoch", "step", "loss", "wrong", "seen", "norm", "history")
+
+
+class CheckpointError(ValueError):
+    """A file that training cannot go on from; the message names it and says why."""
 
 
 class Optimiser(Protocol):
@@ -125,11 +129,14 @@ def load_checkpoint(path: Path, block: Block, optimiser: Optimiser, settings: Ma
 
     Raises
     ------
-    ValueError
+    CheckpointError
         If the file cannot be read, is cut short or damaged, is no checkpoint, has other settings (the message lists
         them), or does not fit the block or the optimiser. The file stays as it is.
     """
-    found = load_arrays(path)
+    try:
+        found = load_arrays(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     record = _record(path, found)
     here, there = _plain(settings), record["settings"]
     names = sorted({*here, *there}, key=str)
@@ -139,7 +146,7 @@ def load_checkpoint(path: Path, block: Block, optimiser: Optimiser, settings: Ma
         if here.get(name) != there.get(name)
     ]
     if differing:
-        raise ValueError(f"{path} is a checkpoint of other settings: {'; '.join(differing)}")
+        raise CheckpointError(f"{path} is a checkpoint of other settings: {'; '.join(differing)}")
     parts = {
         kind: {name.removeprefix(f"{kind}."): array for name, array in found.items() if name.startswith(f"{kind}.")}
         for kind in _ARRAYS
@@ -147,14 +154,14 @@ def load_checkpoint(path: Path, block: Block, optimiser: Optimiser, settings: Ma
     wanted = {"params": block.params, "buffers": block.buffers, "optimiser": optimiser.init(block.params)}
     for kind, arrays in wanted.items():
         if _shapes(arrays) != _shapes(parts[kind]):
-            raise ValueError(
+            raise CheckpointError(
                 f"{path} does not fit this {type(block).__name__}: its {_ARRAYS[kind]} have other names or shapes"
             )
     generator = np.random.default_rng(0).bit_generator
     try:
         generator.state = record["generator"]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no state of a {type(generator).__name__} generator") from error
+        raise CheckpointError(f"{path} holds no state of a {type(generator).__name__} generator") from error
     block.assign({**parts["params"], **parts["buffers"]})
     numbers: dict[str, Any] = {name: record[name] for name in _NUMBERS}
     numbers["history"] = tuple(record["history"])
@@ -169,7 +176,7 @@ def _record(path: Path, found: Arrays) -> dict[str, Any]:
             return dict(record)
     except (KeyError, TypeError, ValueError):
         pass
-    raise ValueError(f"{path} is not a checkpoint of a training: it has no record of one ({_FORMAT!r})")
+    raise CheckpointError(f"{path} is not a checkpoint of a training: it has no record of one ({_FORMAT!r})")
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

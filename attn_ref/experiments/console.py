@@ -13,6 +13,7 @@ from rich.text import Text
 
 from attn_ref import validation
 from attn_ref.experiments.catalogue import EXPERIMENTS
+from attn_ref.experiments.checkpoints import CheckpointError
 from attn_ref.experiments.experiment import Experiment, Settings, Training
 from attn_ref.experiments.page import write_results
 from attn_ref.experiments.results import collect
@@ -110,10 +111,12 @@ def run(
     try:
         with watch.bars:
             results = run_all(trainings, checkpoints, jobs, watch.report, watch.done)
+    except CheckpointError as error:
+        raise ValueError(f"{error}; choose another --output, or --restart") from None
     except KeyboardInterrupt:
         console.print(
-            f"stopped with {watch.finished} of {len(trainings)} trainings done. All is kept in {folder}: the same command "
-            "goes on from there, to the same results",
+            f"stopped with {watch.finished} of {len(trainings)} trainings done. All is kept in {folder}: the same "
+            "command goes on from there, to the same results",
             soft_wrap=True,
         )
         return _INTERRUPTED

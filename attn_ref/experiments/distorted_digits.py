@@ -118,7 +118,7 @@ def _section(results: Mapping[str, Any]) -> list[str]:
     data_sets, settings = order(results, "data"), results["settings"]
     header = ["network", "parameters"]
     for data in data_sets:
-        header += [f"{data}: error, %", f"{data}: the paper's"]
+        header += [f"{data}: error, %", f"{data}: the paper's, %"]
     rows = []
     for net in order(results, "net"):
         counts = sorted({int(n) for data in data_sets for n in values(results, net, data, "parameters")})

@@ -113,7 +113,7 @@ def train(
     DivergedError
         If the loss, a gradient, a parameter or a buffer is NaN or infinite. The message names it and the step; the
         checkpoint keeps the state before that step.
-    ValueError
+    CheckpointError
         If the checkpoint cannot be used, see :func:`~attn_ref.experiments.checkpoints.load_checkpoint`.
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is written.

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attn_ref.experiments.checkpoints import CheckpointError
 from attn_ref.experiments.experiment import Training
 from attn_ref.experiments.trainer import Progress
 
@@ -59,8 +60,10 @@ def run_all(
 
     Raises
     ------
+    CheckpointError
+        If a checkpoint cannot be used; the others are stopped first, as in what follows.
     ValueError
-        If a training fails in a way that was foreseen, with its title; the others are stopped first.
+        If a training fails in a way that was foreseen, with its title.
     RuntimeError
         If one fails otherwise, with its traceback, or a worker dies.
     KeyboardInterrupt
@@ -142,6 +145,9 @@ def _work(tasks: Any, events: Any, stop: Any) -> None:
         try:
             events.put(("result", index, _run(training, checkpoint, index, events, stopped)))
         except KeyboardInterrupt:
+            return
+        except CheckpointError as error:
+            events.put(("failed", index, error))
             return
         except _FORESEEN as error:
             events.put(("failed", index, ValueError(f"{training.title}: {error}")))

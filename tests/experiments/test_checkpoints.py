@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_ref.blocks import SGD, Adam, Linear, load_arrays, save_arrays
-from attn_ref.experiments.checkpoints import load_checkpoint, save_checkpoint
+from attn_ref.experiments.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 
 from .tiny import bits, fit, network, whole
 
@@ -26,7 +26,7 @@ def refused(path, match, block=None, optimiser=None, settings=SETTINGS):
     """Loading fails with a line that names the file, changing neither file nor block."""
     block = block or network(seed=5)
     content, before = path.read_bytes(), bits({**block.params, **block.buffers})
-    with pytest.raises(ValueError, match=match) as caught:
+    with pytest.raises(CheckpointError, match=match) as caught:
         load_checkpoint(path, block, optimiser or Adam(), settings)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
