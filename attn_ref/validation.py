@@ -7,9 +7,9 @@ Each message names the argument as the signature does, says what was expected an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "image_and_grid",
     "numbers",
     "pair",
+    "real",
     "shape",
     "sizes",
     "whole",
@@ -60,17 +61,13 @@ class Numbers:
         return np.dtype(_WORKING[self.dtype.char])
 
     def __getitem__(self, name: str) -> Array:
-        """Return an argument, ready to compute with: in working precision and native byte order."""
-        return self.backend.xp.asarray(self.given[name]).astype(self.working, copy=False)
-
-    def contiguous(self, name: str) -> Array:
-        """Return an argument as ``call[name]`` does, and in C order, so that sums do not depend on how it is stored."""
-        return self.backend.xp.ascontiguousarray(self[name])
+        """Return an argument, ready to compute with: in working precision, native byte order and C order."""
+        return self.backend.xp.asarray(self.given[name], dtype=self.working, order="C")
 
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
         with self.backend.quiet():
-            return self.backend.xp.ascontiguousarray(array.astype(self.dtype, copy=False))
+            return self.backend.xp.asarray(array, dtype=self.dtype, order="C")
 
 
 def numbers(optional: Collection[str] = (), /, **arrays: Array) -> Numbers:
@@ -286,6 +283,39 @@ def pair(name: str, value: object, least: int) -> tuple[int, int]:
     if min(entries) < least:
         raise ValueError(f"{name}={value!r} is too small: expected at least {least}")
     return int(entries[0]), int(entries[1])
+
+
+def real(name: str, value: object, described: str, allowed: Callable[[float], bool]) -> float:
+    """Check a number that need not be whole.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name.
+    value : object
+        The argument.
+    described : str
+        Which numbers will do: "from 0 to 1".
+    allowed : callable
+        Whether a number will do. NaN fails every comparison.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If it is not a real number (bool is not).
+    ValueError
+        If it will not do.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number {described}, got {type(value).__name__} {value!r}")
+    if not allowed(float(value)):
+        raise ValueError(f"{name}={value!r}: expected a number {described}")
+    return float(value)
 
 
 def allocatable(name: str, wanted: tuple[int, ...], dtype: np.dtype[Any], backend: Backend) -> None:

@@ -4,10 +4,12 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import attn_ref
+import attn_ref.blocks
 
 project = "attn_ref"
 author = "The attn_ref authors"
@@ -26,25 +28,30 @@ numpydoc_show_class_members = False  # the templates say which members are shown
 autodoc_typehints = "none"  # shapes and dtypes are in the text
 autodoc_member_order = "bysource"
 autosummary_generate = True
+# Beside attn_ref.blocks.Block, which is the same name where file names have no case.
+autosummary_filename_map = {"attn_ref.blocks.block": "attn_ref.blocks.about-block"}
 
 
-def _groups() -> list[dict[str, object]]:
-    """The public names by the module that defines them: its name, its title, its names."""
-    modules = dict.fromkeys(
-        inspect.getmodule(getattr(attn_ref, name)) for name in attn_ref.__all__ if not name.startswith("__")
-    )
+def _groups(package: ModuleType) -> list[dict[str, object]]:
+    """A package's public names by the module that defines them: its name, its title, its names."""
+    modules: dict[ModuleType, list[str]] = {}
+    for name in package.__all__:
+        value = getattr(package, name)
+        if inspect.ismodule(value):  # public as a whole
+            modules[value] = [f"{name}.{member}" for member in value.__all__]
+        elif inspect.isclass(value) or inspect.isroutine(value):
+            modules.setdefault(sys.modules[value.__module__], []).append(name)
     groups = []
-    for module in modules:
-        assert module is not None
+    for module, names in modules.items():
         assert module.__doc__ is not None
-        names = [name for name in module.__all__ if name in attn_ref.__all__]
-        names.sort(key=lambda name: name[0].isupper())  # functions, then classes; stable
+        order = [name.rpartition(".")[2] for name in module.__all__]
+        names.sort(key=lambda name: (name[0].isupper(), order.index(name.rpartition(".")[2])))  # functions first
         title = re.split("[:,.]", module.__doc__)[0]
         groups.append({"module": module.__name__, "title": title, "names": names})
     return groups
 
 
-autosummary_context = {"groups": _groups()}
+autosummary_context = {"groups": {package.__name__: _groups(package) for package in (attn_ref, attn_ref.blocks)}}
 
 
 def _write_properties() -> None:

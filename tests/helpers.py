@@ -93,13 +93,59 @@ def public_calls(
             sampling,
         ),
     ]
+    table += _attention(normal, channels, pixels, image, channels_last)
     calls = {function.__name__: Call(function, arrays, options) for function, arrays, options in table}
+    for name, x_shape, y_shape in (("gelu", (batch, 4), (batch, 4)), ("glu", (batch, 6), (batch, 3))):
+        calls |= _activation(name, normal, x_shape, y_shape)
     calls["apply"] = Call(_of_operator("apply"), {"grid": grid, "input": x}, operator)
     calls["transpose"] = Call(_of_operator("transpose"), {"grid": grid, "grad_output": dy}, operator)
     calls["grid_gradient"] = Call(
         _of_operator("grid_gradient"), {"grid": grid, "grad_output": dy, "input": x}, operator
     )
     return calls
+
+
+def _attention(
+    normal: Callable[..., Array],
+    channels: int,
+    pixels: Callable[[tuple[int, ...]], Array],
+    image: tuple[int, ...],
+    channels_last: bool,
+) -> list[tuple[Callable[..., Any], dict[str, Array], dict[str, Any]]]:
+    """The functions of squeeze-and-excitation."""
+    f, reduced = attn_ref, 4
+
+    def five(form: str = "{}") -> dict[str, Array]:
+        shapes = {
+            "reduce_weight": (reduced, channels),
+            "expand_weight": (channels, reduced),
+            "reduce_bias": (reduced,),
+            "expand_bias": (channels,),
+        }
+        arrays = {"input": pixels(image), **{name: normal(shape) for name, shape in shapes.items()}}
+        return {form.format(name): array for name, array in arrays.items()}
+
+    primals, dy, options = five(), {"grad_output": pixels(image)}, {"channels_last": channels_last}
+    return [
+        (f.squeeze_excitation, primals, options),
+        (f.squeeze_excitation_backward, {**dy, **primals}, options),
+        (f.squeeze_excitation_jvp, {**primals, **five("{}_tangent")}, options),
+        (f.squeeze_excitation_double_backward, {**five("grad_grad_{}"), **dy, **primals}, options),
+    ]
+
+
+def _activation(
+    name: str, normal: Callable[..., Array], x_shape: tuple[int, ...], y_shape: tuple[int, ...]
+) -> dict[str, Call]:
+    """An activation and its three methods."""
+    found = attn_ref.get_activation(name)
+    x, dx, ddx, dy = normal(x_shape), normal(x_shape), normal(x_shape), normal(y_shape)
+    return {
+        name: Call(found, {"x": x}, {}),
+        f"{name}.backward": Call(found.backward, {"grad_output": dy, "x": x}, {}),
+        f"{name}.jvp": Call(found.jvp, {"x": x, "x_tangent": dx}, {}),
+        f"{name}.double_backward": Call(found.double_backward, {"grad_grad_x": ddx, "grad_output": dy, "x": x}, {}),
+    }
 
 
 CALLS = public_calls()

@@ -513,6 +513,8 @@ def check_replaced(name, argument, value, exception, *patterns):
 def test_what_is_no_array_of_a_known_library_is_a_type_error_that_says_how_to_convert(name, argument, kind):
     make, *words = NO_ARRAYS[kind]
     value = make(CALLS[name].arrays[argument])
+    if value is None and "bias" in argument:
+        return  # a bias may be absent
     check_replaced(name, argument, value, TypeError, *[re.escape(word) for word in words])
 
 
@@ -540,8 +542,17 @@ def test_tensors_of_torch_are_a_type_error_that_says_how_to_convert(name, argume
     check_replaced(name, argument, value, TypeError, "torch", re.escape(".detach().cpu().numpy()"))
 
 
-@ARGUMENT
-@pytest.mark.parametrize("make", [lambda _: np.array(1.0), lambda a: a[None], lambda a: a[..., None], lambda a: a[0]])
+@pytest.mark.parametrize(  # but of an activation, which takes any shape, and of an image, which may have 3 to 5 axes
+    ("name", "argument"),
+    [
+        pair
+        for pair in arguments()
+        if not pair[0].startswith(("gelu", "glu")) and pair != ("squeeze_excitation", "input")
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [lambda _: np.array(1.0), lambda a: a[None], lambda a: a[..., None], lambda a: np.asarray(a[0])]
+)
 def test_another_number_of_axes_is_a_value_error_that_names_the_argument_and_its_shape(name, argument, make):
     value = make(CALLS[name].arrays[argument])
     message = run(Row(name, {argument: value}, ValueError))

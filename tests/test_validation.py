@@ -29,6 +29,22 @@ def test_an_optional_argument_may_be_none_and_a_required_one_not():
         validation.numbers(a=np.ones(3), b=None)
 
 
+def test_real_numbers_become_floats_if_they_will_do():
+    def below_1(value):
+        return value < 1
+
+    for value in (0, 0.5, np.float32(0.5), np.int64(-3), -np.inf):
+        found = validation.real("rate", value, "below 1", below_1)
+        assert type(found) is float
+        assert found == value
+    for value in (1, np.float32(2), np.nan):
+        with pytest.raises(ValueError, match=r"rate=.*: expected a number below 1"):
+            validation.real("rate", value, "below 1", below_1)
+    for value in (True, np.True_, "0", None, 1j, np.zeros(1)):
+        with pytest.raises(TypeError, match="rate must be a number below 1, got"):
+            validation.real("rate", value, "below 1", below_1)
+
+
 def test_flags_and_sizes_become_python_values():
     assert validation.flag("x", np.True_) is True
     found = validation.sizes("size", (np.int32(2), 3), ("HW",))

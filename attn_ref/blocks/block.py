@@ -188,5 +188,18 @@ class Block(ABC):
 
 
 def prefixed(name: str, arrays: Mapping[str, Array]) -> Arrays:
-    """Return arrays of a child under the names that they have in its parent."""
+    """Return arrays of a child under the names that they have in its parent.
+
+    Parameters
+    ----------
+    name : str
+        The child's name.
+    arrays : mapping of str to array
+        Arrays under the child's own names.
+
+    Returns
+    -------
+    dict of str to array
+        The same arrays as "NAME.own".
+    """
     return {f"{name}.{key}": array for key, array in arrays.items()}

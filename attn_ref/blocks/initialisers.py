@@ -1,12 +1,13 @@
 """What parameters are before training: arrays drawn with a given generator, or filled.
 
-A weight has shape (outputs, inputs, *kernel). One output sums over fan_in = inputs · |kernel| products, and one input
-goes into fan_out = outputs · |kernel| of them, |kernel| being the number of the kernel's taps (1 for a linear layer).
-If the inputs are independent with variance v and the weights too, with variance w and mean 0, a sum has variance
-fan_in · w · v. The schemes choose w so that this neither grows nor shrinks from layer to layer:
+A weight has shape (outputs, inputs, …), with the sizes of the kernel last; let T be the number of the kernel's taps, 1
+for a linear layer. One output sums over fan_in = inputs · T products, and one input goes into fan_out = outputs · T of
+them. If the inputs are independent with variance v, and the weights too with variance w and mean 0, a sum has variance
+fan_in · w · v. The schemes of Glorot [1]_ and He [2]_ choose w so that this neither grows nor shrinks from layer to
+layer:
 
-    xavier   w = 2 / (fan_in + fan_out)          a compromise between forward and backward pass [1]_
-    kaiming  w = 2 / ((1 + a²) · fan)            for a leaky ReLU of slope a on the negative side, 0 for ReLU [2]_
+    xavier   w = 2 / (fan_in + fan_out)     a compromise between forward and backward pass
+    kaiming  w = 2 / ((1 + a²) · fan)       for a leaky ReLU of slope a on the negative side, 0 for ReLU
 
 and U(−b, b) has variance b²/3, so it gets b = √(3 w).
 
@@ -20,7 +21,7 @@ rounded to the dtype, so one seed gives the same numbers in every dtype.
 
 from __future__ import annotations
 
-from math import isfinite, prod, sqrt
+from math import inf, isfinite, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def kaiming_uniform(
     Parameters
     ----------
     shape : tuple of int
-        (outputs, inputs, *kernel).
+        (outputs, inputs, …), the kernel's sizes last.
     rng : numpy.random.Generator
         Where the numbers come from.
     slope : float
@@ -75,13 +76,13 @@ def kaiming_uniform(
     TypeError
         If rng is not a generator, or the dtype is another.
     ValueError
-        If the shape has fewer than two axes or an empty one.
+        If the shape has fewer than two axes or an empty one, slope is not finite, or mode is unknown.
 
     Notes
     -----
     He et al., "Delving Deep into Rectifiers", ICCV 2015; ``torch.nn.init.kaiming_uniform_``.
     """
-    return uniform(shape, sqrt(6 / ((1 + slope**2) * _fan(shape, mode))), rng, dtype=dtype)
+    return uniform(shape, sqrt(3 * _variance(shape, slope, mode)), rng, dtype=dtype)
 
 
 def kaiming_normal(
@@ -113,7 +114,7 @@ def kaiming_normal(
     -----
     He et al., "Delving Deep into Rectifiers", ICCV 2015; ``torch.nn.init.kaiming_normal_``.
     """
-    deviation = sqrt(2 / ((1 + slope**2) * _fan(shape, mode)))
+    deviation = sqrt(_variance(shape, slope, mode))
     return (deviation * generator(rng).standard_normal(shape)).astype(float_dtype(dtype))
 
 
@@ -166,8 +167,7 @@ def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator, *, d
     ValueError
         If the bound is negative or not finite.
     """
-    if not (isfinite(bound) and bound >= 0):
-        raise ValueError(f"bound must be finite and at least 0, got {bound!r}")
+    bound = validation.real("bound", bound, "at least 0", lambda number: 0 <= number < inf)
     return generator(rng).uniform(-bound, bound, shape).astype(float_dtype(dtype))
 
 
@@ -225,12 +225,12 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     Parameters
     ----------
     shape : tuple of int
-        (outputs, inputs, *kernel).
+        (outputs, inputs, …), the kernel's sizes last.
 
     Returns
     -------
     fan_in, fan_out : int
-        inputs · |kernel| and outputs · |kernel|.
+        inputs · T and outputs · T, for a kernel of T taps.
 
     Raises
     ------
@@ -243,13 +243,16 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     (75, 200)
     """
     if len(shape) < 2 or min(shape) < 1:
-        raise ValueError(f"shape must be that of a weight, (outputs, inputs, *kernel), each at least 1; got {shape!r}")
+        raise ValueError(f"shape must be that of a weight, (outputs, inputs, …), each at least 1; got {shape!r}")
     outputs, inputs, *kernel = shape
     return inputs * prod(kernel), outputs * prod(kernel)
 
 
-def _fan(shape: tuple[int, ...], mode: str) -> int:
-    return fans(shape)[("fan_in", "fan_out").index(validation.choice("mode", mode, ("fan_in", "fan_out")))]
+def _variance(shape: tuple[int, ...], slope: float, mode: str) -> float:
+    """Kaiming's variance of a weight."""
+    names = ("fan_in", "fan_out")
+    fan = dict(zip(names, fans(shape), strict=True))[validation.choice("mode", mode, names)]
+    return 2 / ((1 + validation.real("slope", slope, "that is finite", isfinite) ** 2) * fan)
 
 
 def generator(rng: object) -> np.random.Generator:

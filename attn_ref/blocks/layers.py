@@ -9,8 +9,7 @@ must have the same dtype.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
-from numbers import Integral
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,7 @@ class Linear(Block):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ) -> None:
-        shape = (_count("out_features", out_features), _count("in_features", in_features))
+        shape = (validation.whole("out_features", out_features, 1), validation.whole("in_features", in_features, 1))
         super().__init__(_weight_and_bias(shape, bias, rng, dtype))
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Pullback, Arrays]:
@@ -139,16 +138,19 @@ class Conv2d(Block):
         rng: np.random.Generator,
         dtype: Any = "float32",
     ) -> None:
-        inputs, outputs = _count("in_channels", in_channels), _count("out_channels", out_channels)
-        groups = _count("groups", groups)
+        inputs, outputs = (
+            validation.whole("in_channels", in_channels, 1),
+            validation.whole("out_channels", out_channels, 1),
+        )
+        groups = validation.whole("groups", groups, 1)
         if inputs % groups or outputs % groups:
             raise ValueError(f"groups={groups} must divide in_channels={inputs} and out_channels={outputs}")
-        shape = (outputs, inputs // groups, *_pair("kernel_size", kernel_size))
+        shape = (outputs, inputs // groups, *validation.pair("kernel_size", kernel_size, 1))
         super().__init__(_weight_and_bias(shape, bias, rng, dtype))
         self.options: dict[str, Any] = {
-            "stride": _pair("stride", stride),
-            "padding": _pair("padding", padding, least=0),
-            "dilation": _pair("dilation", dilation),
+            "stride": validation.pair("stride", stride, 1),
+            "padding": validation.pair("padding", padding, 0),
+            "dilation": validation.pair("dilation", dilation, 1),
             "groups": groups,
         }
 
@@ -173,7 +175,7 @@ class BatchNorm(Block):
     channels : int
         C of the input (N, C, …).
     eps : float
-        Added to the variance before its root.
+        Added to the variance before its root, above 0.
     momentum : float
         Weight of the batch in the new running statistics, 0 to 1.
     dtype : dtype
@@ -193,11 +195,11 @@ class BatchNorm(Block):
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
-        shape = (_count("channels", channels),)
+        shape = (validation.whole("channels", channels, 1),)
         ones, zeros = (initialisers.constant(shape, value, dtype=dtype) for value in (1.0, 0.0))
         super().__init__({"weight": ones, "bias": zeros}, {"running_mean": zeros.copy(), "running_var": ones.copy()})
-        self.eps = _number("eps", eps, 0.0, float("inf"))
-        self.momentum = _number("momentum", momentum, 0.0, 1.0)
+        self.eps = validation.real("eps", eps, "above 0", lambda value: 0 < value < inf)
+        self.momentum = validation.real("momentum", momentum, "from 0 to 1", lambda value: 0 <= value <= 1)
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Pullback, Arrays]:
         mean, variance = self._buffers["running_mean"], self._buffers["running_var"]
@@ -323,38 +325,10 @@ def _weight_and_bias(shape: tuple[int, ...], bias: bool, rng: np.random.Generato
     return arrays
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _count(name: str, value: Any) -> int:
-    if not _whole(value) or value < 1:
-        kind = ValueError if _whole(value) else TypeError
-        raise kind(f"{name} must be an integer, at least 1, got {type(value).__name__} {value!r}")
-    return int(value)
-
-
-def _pair(name: str, value: Any, *, least: int = 1) -> tuple[int, int]:
-    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    whole = all(_whole(entry) for entry in both)
-    if len(both) != 2 or not whole or min(both) < least:
-        kind = ValueError if whole else TypeError
-        raise kind(f"{name} must be an integer or a pair (vertical, horizontal), at least {least}, got {value!r}")
-    return int(both[0]), int(both[1])
-
-
 def _window(kernel_size: Pair, stride: Pair | None, padding: Pair) -> dict[str, Any]:
-    kernel = _pair("kernel_size", kernel_size)
+    kernel = validation.pair("kernel_size", kernel_size, 1)
     return {
         "kernel_size": kernel,
-        "stride": kernel if stride is None else _pair("stride", stride),
-        "padding": _pair("padding", padding, least=0),
+        "stride": kernel if stride is None else validation.pair("stride", stride, 1),
+        "padding": validation.pair("padding", padding, 0),
     }
-
-
-def _number(name: str, value: Any, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__} {value!r}")
-    if not least <= value <= most:
-        raise ValueError(f"{name} must lie between {least:g} and {most:g}, got {value!r}")
-    return float(value)

@@ -10,14 +10,14 @@ arrays that the caller keeps, and can save with :func:`attn_ref.blocks.save_arra
 ever written into: the old parameters, gradients and state stay as they were.
 
 The formulas are PyTorch's. With the gradient g of a parameter p, learning rate η and weight decay λ, both start with
-g ← g + λ p, the gradient of an added ½ λ |p|².
+g ← g + λ p, the gradient of an added ½ λ ‖p‖².
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -191,8 +191,7 @@ class Adam:
         if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
             raise TypeError(f"betas must be a pair of numbers, got {self.betas!r}")
         for i, beta in enumerate(self.betas):
-            if _at_least_0(f"betas[{i}]", beta) >= 1:
-                raise ValueError(f"betas[{i}] must be below 1, got {beta!r}")
+            validation.real(f"betas[{i}]", beta, "at least 0 and below 1", lambda number: 0 <= number < 1)
 
     def init(self, params: Mapping[str, Array]) -> Arrays:
         """Return the state before the first step.
@@ -266,14 +265,14 @@ def clip_gradients(grads: Mapping[str, Array], max_norm: float) -> tuple[Arrays,
     grads : mapping of str to array
         Gradients by name.
     max_norm : float
-        Greatest length |g|, above 0.
+        Greatest length ‖g‖, above 0.
 
     Returns
     -------
     clipped : dict of str to array
-        min(1, max_norm / (|g| + 10⁻⁶)) · g, fresh arrays.
+        min(1, max_norm / (‖g‖ + 10⁻⁶)) · g, fresh arrays.
     norm : float
-        |g| before, summed in float64. If it is NaN or inf, some gradient is, and so are the clipped ones: look at it.
+        ‖g‖ before, summed in float64. If it is NaN or inf, some gradient is, and so are the clipped ones: look at it.
 
     Raises
     ------
@@ -285,8 +284,7 @@ def clip_gradients(grads: Mapping[str, Array], max_norm: float) -> tuple[Arrays,
     R. Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1;
     ``torch.nn.utils.clip_grad_norm_``, which has the 10⁻⁶ too.
     """
-    if _at_least_0("max_norm", max_norm) == 0:
-        raise ValueError(f"max_norm must be above 0, got {max_norm!r}")
+    validation.real("max_norm", max_norm, "above 0", lambda number: 0 < number < inf)
     calls = {name: validation.numbers(**{name: grad}) for name, grad in grads.items()}
     squares = 0.0
     for name, call in calls.items():
@@ -306,11 +304,7 @@ def clip_gradients(grads: Mapping[str, Array], max_norm: float) -> tuple[Arrays,
 
 
 def _at_least_0(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__} {value!r}")
-    if not (isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
-    return float(value)
+    return validation.real(name, value, "at least 0", lambda number: 0 <= number < inf)
 
 
 def _rate(optimiser: SGD | Adam, learning_rate: float | None) -> float:

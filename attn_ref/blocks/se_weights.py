@@ -156,7 +156,7 @@ def _selected(weights: Mapping[str, Any], prefix: str, leave_out: Collection[str
             raise TypeError(f"weights must have names for keys, got {type(name).__name__} {name!r}")
     under = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
     if not under:
-        raise ValueError(f"weights have no name that starts with {prefix!r}: got {', '.join(weights) or 'none at all'}")
+        raise ValueError(f"weights have no name that starts with {prefix!r}: got {_some(weights)}")
     unused = [name for name in leave_out if not any(_is(key, name) for key in under)]
     if unused:
         raise ValueError(f"leave_out names {', '.join(unused)}, which weights do not hold under {prefix!r}")
@@ -175,9 +175,15 @@ def _recognised(path: str, found: Collection[str]) -> Layout:
         known = "; ".join(", ".join(layout.names.values()) for layout in LAYOUTS.values())
         raise ValueError(
             f"weights hold none that is known of a squeeze-and-excitation block, after {path!r}: expected names of one "
-            f"of the layouts {known}; got {', '.join(found) or 'none at all'}"
+            f"of the layouts {known}; got {_some(found)}"
         )
     return LAYOUTS[best]
+
+
+def _some(names: Collection[str]) -> str:
+    """The first few of some names, for a message."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(list(names)[:8]) + more) or "none at all"
 
 
 def _checked(key: str, array: Any, name: str, replaced: Array) -> Array:

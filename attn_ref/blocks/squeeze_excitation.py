@@ -21,7 +21,7 @@ import numpy as np
 from attn_ref import validation
 from attn_ref.backend import Array
 from attn_ref.blocks.block import Arrays, Block, Pullback
-from attn_ref.blocks.layers import _count, _weight_and_bias
+from attn_ref.blocks.layers import _weight_and_bias
 from attn_ref.ops.squeeze_excitation import squeeze_excitation, squeeze_excitation_backward
 
 __all__ = ["WIDTH_RULES", "SqueezeExcitation", "reduced_width"]
@@ -62,7 +62,7 @@ WIDTH_RULES: dict[str, Callable[[int, int], int]] = {
 """
 
 
-def reduced_width(channels: int, reduction: int, rule: str = "floor") -> int:
+def reduced_width(channels: int, reduction: int, width_rule: str = "floor") -> int:
     """Compute the reduced width R of a squeeze-and-excitation block.
 
     Parameters
@@ -71,7 +71,7 @@ def reduced_width(channels: int, reduction: int, rule: str = "floor") -> int:
         C, at least 1.
     reduction : int
         r, at least 1.
-    rule : str
+    width_rule : str
         A name of :data:`WIDTH_RULES`.
 
     Returns
@@ -82,9 +82,9 @@ def reduced_width(channels: int, reduction: int, rule: str = "floor") -> int:
     Raises
     ------
     TypeError
-        If channels or reduction is not an integer, or rule not a string.
+        If channels or reduction is not an integer, or width_rule not a string.
     ValueError
-        If channels or reduction is below 1, the rule unknown, or R below 1. (A linear layer of width 0 is accepted by
+        If channels or reduction is below 1, width_rule unknown, or R below 1. (A linear layer of width 0 is accepted by
         some frameworks; its gates are constant and nothing is learned.)
 
     Examples
@@ -92,12 +92,12 @@ def reduced_width(channels: int, reduction: int, rule: str = "floor") -> int:
     >>> {rule: reduced_width(72, 4, rule) for rule in WIDTH_RULES if rule != "make_divisible_keras"}
     {'floor': 18, 'at_least_one': 18, 'round': 18, 'make_divisible': 24, 'make_divisible_timm': 16}
     """
-    C, r = _count("channels", channels), _count("reduction", reduction)
-    width = WIDTH_RULES[validation.choice("rule", rule, WIDTH_RULES)](C, r)
+    C, r = validation.whole("channels", channels, 1), validation.whole("reduction", reduction, 1)
+    width = WIDTH_RULES[validation.choice("width_rule", width_rule, WIDTH_RULES)](C, r)
     if width < 1:
         raise ValueError(
-            f"channels={C} with reduction={r} has a reduced width of {width} by the rule {rule!r}: expected at least "
-            f"1; use the rule 'at_least_one', or a reduction of at most {C}"
+            f"channels={C} with reduction={r} has a reduced width of {width} by width_rule={width_rule!r}: expected "
+            f"at least 1; use width_rule='at_least_one', or a reduction of at most {C}"
         )
     return width
 
@@ -163,11 +163,11 @@ class SqueezeExcitation(Block):
         rng: np.random.Generator | None = None,
         dtype: Any = "float32",
     ) -> None:
-        C = _count("channels", channels)
+        C = validation.whole("channels", channels, 1)
         if width is None:
             R = reduced_width(C, reduction, width_rule)
         elif (reduction, width_rule) == (16, "floor"):
-            R = _count("width", width)
+            R = validation.whole("width", width, 1)
         else:
             raise ValueError(
                 f"width={width!r} is given, so that reduction={reduction!r} and width_rule={width_rule!r} would play "

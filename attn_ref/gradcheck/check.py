@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref.gradcheck.differences import extrapolated, stencil_for
+from attn_ref.gradcheck.differences import SAFETY, extrapolated, stencil_for
 from attn_ref.gradcheck.problem import ROUNDINGS, Floats, Problem
 from attn_ref.gradcheck.report import Comparison, Kink, Report
 
@@ -249,8 +249,8 @@ def _ladder(
         noise = np.take_along_axis(noise, level[None], axis=0)[0]
     constant = np.all((plus == centre) & (minus == centre), axis=0)  # and 0 ± rounding is its derivative
     noise = np.where(constant, np.maximum(noise, ROUNDINGS * problem.eps), noise)
-    settled = 10 * error <= 1e-6 * np.abs(numeric) + 4 * noise
-    return _Estimate(numeric, 10 * error + noise, kinky, near), settled
+    settled = SAFETY * error <= 1e-6 * np.abs(numeric) + 4 * noise
+    return _Estimate(numeric, SAFETY * error + noise, kinky, near), settled
 
 
 def _measured(central: Floats, steps: Floats) -> Floats:

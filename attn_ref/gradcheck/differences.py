@@ -24,9 +24,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STENCILS", "extrapolated", "stencil_for"]
+__all__ = ["SAFETY", "STENCILS", "extrapolated", "stencil_for"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+SAFETY = 10.0
+"""How many times its estimated error an extrapolated derivative may be wrong by."""
 
 STENCILS: dict[int, tuple[tuple[float, float], ...]] = {
     2: ((1.0, 0.5), (-1.0, -0.5)),
@@ -70,9 +73,14 @@ def extrapolated(central: Floats, noise: Floats) -> tuple[Floats, Floats, np.nda
     -----
     Large steps may agree by chance, on a fast oscillation or across a kink. So an entry counts only if the quotients at
     all smaller steps, each within its noise and four times its last change, say the same. Of those that count, the one
-    with the least error and noise is taken; if none does, the quotient that changed least. Of many entries some agree
-    with their parents by chance, so on a ladder of more than three levels no column is believed to gain more than a
-    factor of four on the one before.
+    with the least bound is taken, :data:`SAFETY` times its error and its noise; if none does, the quotient that changed
+    least. Of many entries some agree with their parents by chance, so on a ladder of more than three levels no column
+    is believed to gain more than a factor of four on the one before.
+
+    From one step to the next the noise n doubles, and the error d of a smooth function falls to a quarter. So where the
+    bound is least, SAFETY · d + n ≤ SAFETY · d/4 + 2n, and SAFETY · d is at most 4/3 n: the noise has the last word. A
+    larger error says that the differences do not settle. (With the least d + n instead, d itself may be 4/3 n, and the
+    flat end of a smooth function, drowned in the noise of other outputs, is taken for a kink.)
     """
     levels = len(central)
     change = np.abs(np.diff(central, axis=0))
@@ -90,8 +98,9 @@ def extrapolated(central: Floats, noise: Floats) -> tuple[Floats, Floats, np.nda
             disagreement = np.maximum(np.abs(row[-1] - finer), np.abs(row[-1] - previous[-2]))
             if levels > 3:
                 disagreement = np.maximum(disagreement, change[k - 1] / 4.0**j)
-            better = (disagreement + noise[k] < least) & (row[-1] >= low) & (row[-1] <= high)
-            least = np.where(better, disagreement + noise[k], least)
+            bound = SAFETY * disagreement + noise[k]
+            better = (bound < least) & (row[-1] >= low) & (row[-1] <= high)
+            least = np.where(better, bound, least)
             best, error, level = (
                 np.where(better, row[-1], best),
                 np.where(better, disagreement, error),

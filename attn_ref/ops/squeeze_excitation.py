@@ -525,7 +525,7 @@ def _check_shapes(primals: dict[str, Array], channels_last: bool) -> None:
         conv = len(reduce_weight) == 4 and reduce_weight[2:] == (1, 1)
         hint = "; of a 1×1 convolution's weight take weight[:, :, 0, 0]" if conv else ""
         raise ValueError(
-            f"reduce_weight has shape {reduce_weight}: expected (R, {channels}), as input has {channels} channels{hint}"
+            f"reduce_weight has shape {reduce_weight}: expected (R, {channels}), as input has shape {image}{hint}"
         )
     reduced = reduce_weight[0]
     if reduced == 0:

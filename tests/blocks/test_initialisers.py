@@ -93,6 +93,9 @@ def test_bad_arguments_are_refused(draw):
 def test_unknown_fans_and_bad_bounds_are_refused():
     with pytest.raises(ValueError, match="mode='fan_avg' is unknown"):
         kaiming_normal((3, 2), rng(), mode="fan_avg")
+    for draw in (kaiming_normal, kaiming_uniform):
+        with pytest.raises(ValueError, match="slope=nan: expected a number that is finite"):
+            draw((3, 2), rng(), slope=float("nan"))
     for bound in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="bound must be finite"):
+        with pytest.raises(ValueError, match=r"bound=.*: expected a number at least 0"):
             uniform((3,), bound, rng())

@@ -133,7 +133,7 @@ def test_an_identity_head_yields_the_identity_whatever_it_sees(restriction, dtyp
 
 
 def test_an_identity_head_refuses_what_it_cannot_be():
-    with pytest.raises(ValueError, match="in_features must be an integer, at least 1"):
+    with pytest.raises(ValueError, match="in_features=0 is too small: expected at least 1"):
         identity_head(0)
     with pytest.raises(ValueError, match="restriction='shear' is unknown"):
         identity_head(4, "shear")

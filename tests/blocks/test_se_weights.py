@@ -157,6 +157,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded(
         ({**drawn(CONV), "fc1.bias": np.zeros(R, np.float32)}, {}, TypeError, "fc1.bias is a numpy array of float32"),
         ({**drawn(CONV), "fc1.bias": np.zeros(R, int)}, {}, TypeError, "fc1.bias has dtype int64"),
         (drawn(CONV), {"leave_out": ("num_batches_tracked",)}, ValueError, "num_batches_tracked, which weights do not"),
+        ({**drawn(CONV), "discount": np.zeros(1)}, {"leave_out": ("count",)}, ValueError, "leave_out names count"),
         (drawn(CONV), {"leave_out": "fc1.bias"}, TypeError, r"pass \('fc1.bias',\)"),
         (drawn(CONV), {"leave_out": ("bias",)}, ValueError, "fc1.bias is missing; fc2.bias is missing"),
     ],

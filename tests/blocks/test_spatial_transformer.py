@@ -353,6 +353,21 @@ def test_what_does_not_fit_is_refused(kind):
         backward(y.astype(np.float32))
 
 
+def test_a_localiser_may_yield_theta_itself():
+    class Whole(Flatten):
+        """(N, 6) to (N, 2, 3)."""
+
+        def _forward(self, x, _):
+            return x.reshape(-1, 2, 3), lambda grad: (grad.reshape(-1, 6), {}), {}
+
+    flat = SpatialTransformer(localiser(), align_corners=True)
+    whole = SpatialTransformer(Sequential(*localiser().children.values(), Whole()), align_corners=True)
+    (y, pull_flat), (again, pull_whole) = flat.forward(image()), whole.forward(image())
+    grad_y = image(seed=4)
+    assert bits(y) == bits(again)
+    assert bits(pull_flat(grad_y)) == bits(pull_whole(grad_y))
+
+
 def test_batches_are_not_mixed_up():
     class Halves(Identity):
         def _forward(self, *_):
