@@ -64,7 +64,7 @@ class State:
     loss : float
         Sum over the samples of this epoch so far.
     wrong, seen : int
-        Wrong ones among them, and their number.
+        Wrong ones among them (None if the loss knows of none), and their number.
     norm : float
         Largest norm of a gradient in this epoch so far, before clipping.
     history : tuple of dict
@@ -78,7 +78,7 @@ class State:
     epoch: int = 0
     step: int = 0
     loss: float = 0.0
-    wrong: int = 0
+    wrong: int | None = None
     seen: int = 0
     norm: float = 0.0
     history: tuple[dict[str, Any], ...] = ()

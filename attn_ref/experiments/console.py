@@ -173,7 +173,8 @@ class _Watch:
 
     def report(self, training: Training, step: Step) -> None:
         """Show a training's progress."""
-        line = f"loss {step.loss:.3f}  error {100 * step.error:5.1f} %{self._rate(training, step)}"
+        error = "" if step.error is None else f"  error {100 * step.error:5.1f} %"
+        line = f"loss {step.loss:.3f}{error}{self._rate(training, step)}"
         done = (step.epoch - 1) + step.step / step.steps
         if training not in self._tasks:
             self._tasks[training] = self.bars.add_task(training.title, total=step.epochs, status=line)

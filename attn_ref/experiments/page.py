@@ -57,8 +57,8 @@ def render_section(results: Mapping[str, Any]) -> str:
         "",
         *experiment.section(results),
         "",
-        f"Repeat it with `{results['command']}`. These results: attn_ref {results['attn_ref']}, Python "
-        f"{where['python']}, NumPy {where['numpy']} with {where['blas']}, {where['system']}, {where['processor']}, "
+        f"Repeat it with `{results['command']}`. These results: attn_ref {results['attn_ref']}, {where['python']}, "
+        f"NumPy {where['numpy']} with {' and '.join(where['blas'])}; {where['system']}, {where['cpu']}, "
         f"{where['cores']} cores, {where['jobs']} trainings at a time with one thread each.",
     ]
     return "\n".join(lines) + "\n"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from attn_ref import __version__
+from attn_ref.bench.machine import describe
 from attn_ref.experiments.experiment import Settings, Training
 
 __all__ = ["cell", "collect", "machine", "mean_and_spread", "order", "read", "table", "values", "verdicts"]
@@ -87,33 +84,17 @@ def read(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path} is not a results file of an experiment ({_FORMAT!r})")
 
 
-def machine() -> dict[str, str | int]:
+def machine() -> dict[str, Any]:
     """Describe the machine, as far as it bears on time and on the last bits.
 
     Returns
     -------
     dict
-        "processor", "cores" (those this process may use), "system", "python", "numpy" and "blas".
+        "cpu", "cores", "system", "blas" (a list of names) and the versions of "python" and "numpy".
     """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    blas: Mapping[str, Any] = dict(np.show_config(mode="dicts")["Build Dependencies"]["blas"])
-    return {
-        "processor": _processor(),
-        "cores": len(affinity(0)) if affinity else os.cpu_count() or 1,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "unknown")
+    found = describe(())
+    kept = {name: found[name] for name in ("cpu", "cores", "system", "blas")}
+    return {**kept, **{name: found["versions"][name] for name in ("python", "numpy")}}
 
 
 def order(results: Mapping[str, Any], key: str) -> list[str]:

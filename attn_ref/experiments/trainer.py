@@ -32,11 +32,14 @@ Batch = tuple[Array, Array]
 
 
 class Loss(NamedTuple):
-    """What a batch costs: the mean over its samples, the cotangent of the output, and how many outputs are wrong."""
+    """What a batch costs: the mean over its samples, the cotangent of the output, and how many outputs are wrong.
+
+    None of them is right or wrong if ``wrong`` is None.
+    """
 
     value: float
     grad_output: Array
-    wrong: int
+    wrong: int | None
 
 
 class Progress(NamedTuple):
@@ -48,7 +51,7 @@ class Progress(NamedTuple):
     steps: int
     samples: int
     loss: float
-    error: float
+    error: float | None
     ended: bool
 
 
@@ -105,8 +108,8 @@ def train(
     -------
     State
         The last one. Its ``history`` has a dict of the beginning, "epoch": 0, and one of each epoch: "epoch", "loss"
-        and "error" (the mean loss, and the share of wrong outputs, over the epoch), "norm" (the largest norm of a
-        gradient, before it was shortened); each with what ``evaluate`` returned.
+        and "error" (the mean loss over the epoch, and the share of wrong outputs or None), "norm" (the largest norm
+        of a gradient, before it was shortened); each with what ``evaluate`` returned.
 
     Raises
     ------
@@ -174,7 +177,7 @@ def classification(logits: Array, labels: Array) -> Loss:
 
 
 def squared_error(output: Array, target: Array) -> Loss:
-    """½ |y − t|², summed over the entries of a sample. No output counts as wrong.
+    """½ |y − t|², summed over the entries of a sample. No output is right or wrong.
 
     Parameters
     ----------
@@ -188,7 +191,7 @@ def squared_error(output: Array, target: Array) -> Loss:
     """
     difference = output - target
     value = float(np.square(difference, dtype=np.float64).sum()) / 2 / len(output)
-    return Loss(value, difference / np.asarray(len(output), output.dtype), 0)
+    return Loss(value, difference / np.asarray(len(output), output.dtype), None)
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ class _Loop:
             optimiser=remembered,
             step=state.step + 1,
             loss=state.loss + cost.value * len(inputs),
-            wrong=state.wrong + cost.wrong,
+            wrong=None if cost.wrong is None else (state.wrong or 0) + cost.wrong,
             seen=state.seen + len(inputs),
             norm=max(state.norm, norm),
         )
@@ -243,5 +246,5 @@ def _recorded(evaluate: Callable[[Block], dict[str, Any]] | None, block: Block) 
 
 
 def _progress(state: State, epochs: int, steps: int, *, ended: bool = False) -> Progress:
-    loss, error = state.loss / state.seen, state.wrong / state.seen
-    return Progress(state.epoch + 1, epochs, state.step, steps, state.seen, loss, error, ended)
+    error = None if state.wrong is None else state.wrong / state.seen
+    return Progress(state.epoch + 1, epochs, state.step, steps, state.seen, state.loss / state.seen, error, ended)

@@ -40,6 +40,12 @@ _SIZE = (GLIMPSE, GLIMPSE)
 
 _SHOWN = 6
 
+_REASON = (
+    "Nothing rewards turning as such: once the classifier tells the digits apart at the angles that occur, there is no "
+    "loss left to learn it from."
+)
+"""Why a transformer that learns from classes alone may leave digits as they lean."""
+
 
 @cache
 def _upright(samples: int) -> LabelledImages:
@@ -147,7 +153,13 @@ def _verdict(results: Mapping[str, Any], net: str, data: str, still: Mapping[str
         found = values(results, net, data, key)
         if found and still[key] > 1e-9:
             parts.append(f"{100 * sum(found) / len(found) / still[key]:.0f} % of that of {title}")
-    return [f"- {data}, {net}: of the spread of the distortion there remains {', '.join(parts)}."] if parts else []
+    if not parts:
+        return []
+    line = f"- {data}, {net}: of the spread of the distortion there remains {', '.join(parts)}."
+    degrees = values(results, net, data, "degrees")
+    if net != "taught" and sum(degrees) / len(degrees) > still["degrees"] / 2:
+        line += f" **It turns the digits little or not at all.** {_REASON}"
+    return [line]
 
 
 def _looked_at(results: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ def test_what_is_collected_can_be_read_again(tmp_path):
     assert order(found, "net") == ["ST-CNN", "taught"]
     assert values(found, "taught", "R", "error") == [0.25]
     assert found["machine"]["jobs"] == 2
-    assert set(machine()) == {"processor", "cores", "system", "python", "numpy", "blas"}
+    assert set(machine()) == {"cpu", "cores", "system", "python", "numpy", "blas"}
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "another"}'])
