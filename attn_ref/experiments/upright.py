@@ -1,17 +1,20 @@
 """Upright: whether a spatial transformer finds the pose that a digit was drawn in.
 
-Digits are drawn from strokes and distorted by a theta that is known (:mod:`attn_ref.datasets.strokes`). ST-FCN and
-ST-CNN are trained to name the digit, and see no pose. Afterwards the theta that each found is compared with the true
-one, up to one pose for each class: :mod:`attn_ref.experiments.poses` says how.
+Digits are drawn from strokes and distorted by a theta that is known (:mod:`attn_ref.datasets.strokes`). ST-linear and
+ST-CNN are trained to name the digit, and see no pose. Both have the localiser of ST-CNN
+(:mod:`attn_ref.experiments.networks`); what follows it differs. A convolutional classifier can tell drawn digits apart
+however they stand, and so rewards little of what a transformer could do for it. A linear one has a single template for
+each class, and needs more. Afterwards the theta that each found is compared with the true one, up to one pose for each
+class: :mod:`attn_ref.experiments.poses` says how.
 
-Two values frame the score. A glimpse that stands still has the spread of the distortion itself. And the localiser of
-ST-CNN alone, *taught* theta by squared error, shows what that network can find out about a pose if it is told what to
-look for. It learns the upright pose of a digit, so it is scored by the same measure.
+Two values frame the score. A glimpse that stands still has the spread of the distortion itself. And the localiser
+alone, *taught* theta by squared error, shows what that network can find out about a pose if it is told what to look
+for. It learns the upright pose of a digit, so it is scored by the same measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attn_ref.backend import Array
-from attn_ref.blocks import Block
+from attn_ref.blocks import Block, Flatten, Linear, Sequential, SpatialTransformer
 from attn_ref.datasets import LabelledImages, distort, stroke_digits
 from attn_ref.experiments.distorted_digits import error_rate, transformer_of
 from attn_ref.experiments.experiment import Experiment, Report, Settings, Training, cut, fit, outputs
@@ -41,8 +44,9 @@ _SIZE = (GLIMPSE, GLIMPSE)
 _SHOWN = 6
 
 _REASON = (
-    "Nothing rewards turning as such: once the classifier tells the digits apart at the angles that occur, there is no "
-    "loss left to learn it from."
+    "Nothing rewards turning as such. Drawn digits of a class are so alike that even a linear classifier can tell the "
+    "classes apart at every angle that occurs; and the localiser sees the digit too, so it can show classes in different "
+    "sizes or places and thereby say which it is."
 )
 """Why a transformer that learns from classes alone may leave digits as they lean."""
 
@@ -60,6 +64,18 @@ def _known(tests: int, data: str, seed: int) -> tuple[LabelledImages, Array]:
     return LabelledImages(digits.images, digits.labels), digits.theta
 
 
+def _linear(size: int, rng: np.random.Generator) -> Block:
+    glimpse = SpatialTransformer(convolutional_localiser(size, rng), output_size=_SIZE, align_corners=False)
+    return Sequential(glimpse, Flatten(), Linear(GLIMPSE * GLIMPSE, 10, rng=rng))
+
+
+_NETWORKS: dict[str, Callable[[int, np.random.Generator], Block]] = {
+    "ST-linear": _linear,
+    "ST-CNN": lambda size, rng: build("ST-CNN", size, rng),
+    "taught": convolutional_localiser,
+}
+
+
 def _theta(block: Block, images: Array) -> Array:
     """What a network, or a localiser by itself, says of images: (N, 2, 3)."""
     transformer = transformer_of(block)
@@ -73,8 +89,7 @@ def _run(training: Training, checkpoint: Path | None, report: Report | None) -> 
     test, test_theta = _known(settings.tests, training.data, _TEST)
     typical, typical_theta = _known(settings.tests, training.data, _TYPICAL)
     size = test.images.shape[2]
-    rng = training.generators()[0]
-    block = convolutional_localiser(size, rng) if taught else build(training.net, size, rng)
+    block = _NETWORKS[training.net](size, training.generators()[0])
 
     def batches(rng: np.random.Generator) -> list[Batch]:
         images, theta = distort(upright.images, training.data, rng)
@@ -117,9 +132,9 @@ def _section(results: Mapping[str, Any]) -> list[str]:
             )
     lines = [
         f"Drawn digits with a known pose; {settings['epochs']} epochs of {settings['samples']:,}, distorted anew in "
-        "each. ST-FCN and ST-CNN are told which digit it is and nothing of its pose; *taught* is the localiser of "
-        "ST-CNN, told the true theta. What is scored is how far the glimpse is from the pose that is typical of its "
-        "class: the mean deviation of its angle, its scale and its centre, over "
+        "each. ST-linear (a transformer, then a linear classifier) and ST-CNN are told which digit it is and nothing "
+        "of its pose; *taught* is their localiser alone, told the true theta. What is scored is how far the glimpse is "
+        "from the pose that is typical of its class: the mean deviation of its angle, its scale and its centre, over "
         f"{settings['tests']:,} test digits, the typical poses being taken from others. A transformer is free to "
         "choose how a class stands, so only the consistency within a class is scored. Mean ± standard deviation over "
         "the seeds.",
@@ -151,7 +166,7 @@ def _verdict(results: Mapping[str, Any], net: str, data: str, still: Mapping[str
     parts = []
     for key, title in (("degrees", "rotation"), ("scale", "scale"), ("pixels", "place")):
         found = values(results, net, data, key)
-        if found and still[key] > 1e-9:
+        if found and still[key] > 1e-3:
             parts.append(f"{100 * sum(found) / len(found) / still[key]:.0f} % of that of {title}")
     if not parts:
         return []
@@ -181,9 +196,9 @@ EXPERIMENT = Experiment(
     name="upright",
     question="does it find the pose that a digit was drawn in?",
     nets={
-        "ST-FCN": "a fully connected transformer, then an FCN; trained to name the digit",
+        "ST-linear": "a convolutional transformer, then one linear layer; trained to name the digit",
         "ST-CNN": "a convolutional transformer, then a CNN; trained to name the digit",
-        "taught": "the localiser of ST-CNN, trained to give the true theta",
+        "taught": "the localiser of both, trained to give the true theta",
     },
     data={"R": "rotated within ±90°", "RTS": "rotated within ±45°, scaled by 0.7 to 1.2, anywhere in 42 × 42 pixels"},
     full=Settings(samples=4000, tests=1000, epochs=20),

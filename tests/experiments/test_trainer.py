@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attn_ref.blocks import SGD, Adam
@@ -54,6 +54,7 @@ def test_interrupted_training_goes_on_to_the_same_bits(tmp_path, step, optimiser
     assert bits(block.params) == bits(expected.params)
 
 
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 5), max_size=6))
 def test_interrupted_again_and_again(tmp_path_factory, steps):
     path = tmp_path_factory.mktemp("again") / "state.npz"
