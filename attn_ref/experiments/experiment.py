@@ -13,7 +13,8 @@ import numpy as np
 from attn_ref.backend import Array
 from attn_ref.blocks import Adam, Block
 from attn_ref.experiments.checkpoints import State
-from attn_ref.experiments.trainer import Batch, Loss, Progress, train
+from attn_ref.experiments.losses import Loss
+from attn_ref.experiments.trainer import Batch, Progress, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

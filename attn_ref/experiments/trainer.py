@@ -23,23 +23,12 @@ import numpy as np
 from attn_ref.backend import Array
 from attn_ref.blocks import Block, clip_gradients
 from attn_ref.experiments.checkpoints import Optimiser, State, load_checkpoint, save_checkpoint
-from attn_ref.ops.losses import cross_entropy, cross_entropy_backward
+from attn_ref.experiments.losses import Loss, classification
 
-__all__ = ["DivergedError", "Loss", "Progress", "classification", "squared_error", "train"]
+__all__ = ["Batch", "DivergedError", "Progress", "train"]
 
 Batch = tuple[Array, Array]
 """Inputs and what is to be predicted of them."""
-
-
-class Loss(NamedTuple):
-    """What a batch costs: the mean over its samples, the cotangent of the output, and how many outputs are wrong.
-
-    None of them is right or wrong if ``wrong`` is None.
-    """
-
-    value: float
-    grad_output: Array
-    wrong: int | None
 
 
 class Progress(NamedTuple):
@@ -90,7 +79,8 @@ def train(
     rng : numpy.random.Generator
         What ``batches`` gets. When training goes on, it is put back into the state that it had.
     loss : callable, optional
-        From outputs and targets to a :class:`Loss`; :func:`classification` by default.
+        From outputs and targets to a :class:`~attn_ref.experiments.losses.Loss`; by default
+        :func:`~attn_ref.experiments.losses.classification`.
     learning_rate : callable, optional
         The schedule: from the number of epochs done to the learning rate. By default the optimiser's own.
     max_norm : float, optional
@@ -155,43 +145,6 @@ def train(
         keep()
         raise
     return state
-
-
-def classification(logits: Array, labels: Array) -> Loss:
-    """Softmax cross-entropy. An output is wrong if its largest logit is another class's.
-
-    Parameters
-    ----------
-    logits : array, shape (N, K)
-        The outputs.
-    labels : array of integers, shape (N,)
-        The classes.
-
-    Returns
-    -------
-    Loss
-        As :func:`train` takes it.
-    """
-    grad = cross_entropy_backward(np.ones((), logits.dtype), logits, labels)
-    return Loss(float(cross_entropy(logits, labels)), grad, int((logits.argmax(axis=1) != labels).sum()))
-
-
-def squared_error(output: Array, target: Array) -> Loss:
-    """½ |y − t|², summed over the entries of a sample. No output is right or wrong.
-
-    Parameters
-    ----------
-    output, target : array, shape (N, …)
-        Of one shape and dtype.
-
-    Returns
-    -------
-    Loss
-        As :func:`train` takes it.
-    """
-    difference = output - target
-    value = float(np.square(difference, dtype=np.float64).sum()) / 2 / len(output)
-    return Loss(value, difference / np.asarray(len(output), output.dtype), None)
 
 
 @dataclass(frozen=True)

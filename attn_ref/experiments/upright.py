@@ -26,10 +26,11 @@ from attn_ref.blocks import Block, Flatten, Linear, Sequential, SpatialTransform
 from attn_ref.datasets import LabelledImages, distort, stroke_digits
 from attn_ref.experiments.distorted_digits import error_rate, transformer_of
 from attn_ref.experiments.experiment import Experiment, Report, Settings, Training, cut, fit, outputs
+from attn_ref.experiments.losses import squared_error
 from attn_ref.experiments.networks import GLIMPSE, build, convolutional_localiser
 from attn_ref.experiments.poses import Poses, Scores, score
 from attn_ref.experiments.results import cell, order, table, values
-from attn_ref.experiments.trainer import Batch, squared_error
+from attn_ref.experiments.trainer import Batch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,8 +46,8 @@ _SHOWN = 6
 
 _REASON = (
     "Nothing rewards turning as such. Drawn digits of a class are so alike that even a linear classifier can tell the "
-    "classes apart at every angle that occurs; and the localiser sees the digit too, so it can show classes in different "
-    "sizes or places and thereby say which it is."
+    "classes apart at every angle that occurs; and the localiser sees the digit too, so it can show classes in "
+    "different sizes or places and thereby say which it is."
 )
 """Why a transformer that learns from classes alone may leave digits as they lean."""
 

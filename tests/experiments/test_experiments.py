@@ -17,7 +17,7 @@ from rich.console import Console
 from attn_ref.blocks import load_arrays, save_arrays
 from attn_ref.experiments import console, page
 from attn_ref.experiments.catalogue import EXPERIMENTS
-from attn_ref.experiments.channel_gates import _build, _draw, areas_under_curve, gates_of
+from attn_ref.experiments.channel_gates import _build
 from attn_ref.experiments.experiment import Settings, Training
 from attn_ref.experiments.page import render_page, render_section
 from attn_ref.experiments.results import read
@@ -201,21 +201,6 @@ def test_bars_and_lines():
 def test_gated_and_plain_networks_are_equal_in_size(data):
     se, plain = (_build(net, data, np.random.default_rng(0)).count for net in ("SE", "plain"))
     assert abs(se - plain) <= 0.05 * se
-
-
-def test_gates_are_those_of_the_block():
-    block = _build("SE", "marked", np.random.default_rng(0)).children["0"]
-    x, _ = _draw("marked", 9, np.random.default_rng(1), "test")
-    y = block.forward(x.images)[0]
-    np.testing.assert_allclose(y, x.images * gates_of(block, x.images)[:, :, None, None], rtol=1e-5, atol=1e-6)
-
-
-def test_areas_under_curve():
-    informative = np.array([[1, 1, 1, 0, 1], [1, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], bool)
-    gates = np.array(
-        [[0.9, 0.1, 0.5, 0.3, 0.2], [0.8, 0.2, 0.5, 0.1, 0.1], [0.1, 0.8, 0.5, 0.2, 0.8], [0.2, 0.9, 0.5, 0.9, 0.4]]
-    )
-    np.testing.assert_allclose(areas_under_curve(gates, informative), [1, 0, 0.5, 0.5, 0.75])
 
 
 def test_trainings_differ_in_name_and_seed_and_share_their_samples():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from attn_ref.blocks import SGD, Adam
 from attn_ref.experiments.checkpoints import load_checkpoint
-from attn_ref.experiments.trainer import DivergedError, classification, squared_error
+from attn_ref.experiments.losses import classification
+from attn_ref.experiments.trainer import DivergedError
 
 from .tiny import batches, bits, fit, network, whole
 
@@ -174,17 +175,3 @@ def test_a_parameter_that_overflows_is_named():
 def test_no_batches_is_an_error():
     with pytest.raises(ValueError, match="no batch"):
         fit(batches=lambda rng: [])
-
-
-def test_squared_error_is_the_derivative_of_its_value():
-    rng = np.random.default_rng(0)
-    y, t, v = (rng.standard_normal((5, 3)) for _ in range(3))
-    h = 1e-4
-    slope = (squared_error(y + h * v, t).value - squared_error(y - h * v, t).value) / (2 * h)  # exact: a parabola
-    assert squared_error(y, t).grad_output.ravel() @ v.ravel() == pytest.approx(slope, rel=1e-9)
-    assert squared_error(y, t).value == pytest.approx(((y - t) ** 2).sum() / 10)
-
-
-def test_classification_counts_the_wrong_ones():
-    logits = np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    assert classification(logits, np.array([1, 2, 2])).wrong == 1
