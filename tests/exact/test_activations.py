@@ -19,7 +19,7 @@ POINTS = [Fr(-23, 2), Fr(-13, 4), Fr(-7, 5), Fr(-1, 9), Fr(3, 8), Fr(1), Fr(5, 2
 @pytest.mark.parametrize("x", POINTS, ids=str)
 def test_derivatives_are_those_of_the_value(name, x):
     """mpmath differences the value with digits to spare; no point is on a kink."""
-    _, f1, f2 = scalar_activation(name)
+    f, f1, f2 = scalar_activation(name)
     mp = context()
     (at,) = to_precise([x])
     with mp.workdps(DIGITS):
@@ -42,7 +42,7 @@ def test_values_by_hand():
 
 @pytest.mark.parametrize("name", ALL)
 def test_values_at_zero(name):
-    _, f1, f2 = scalar_activation(name)
+    f, f1, f2 = scalar_activation(name)
     mp = context()
     half, zero = mp.mpf(1) / 2, mp.mpf(0)
     want = {
@@ -86,7 +86,7 @@ def test_fifty_digits_are_kept_where_the_value_is_tiny(name):
     ids=str,
 )
 def test_hard_sigmoid_has_its_corners_at_minus_three_and_three_exactly(x, value, slope):
-    _, f1, f2 = scalar_activation("hard_sigmoid")
+    f, f1, f2 = scalar_activation("hard_sigmoid")
     mp = context()
     at, value, slope = to_precise([x, value, slope])
     assert mp.almosteq(f(at), value, abs_eps=mp.mpf(10) ** -49)
