@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
-__all__ = ["one_line", "write_bytes"]
+__all__ = ["one_line", "reserve", "write_bytes"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -35,6 +36,31 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror or one_line(error)}") from None
+
+
+def reserve(option: str, path: Path) -> None:
+    """Find out before a long run whether a file can be written there.
+
+    Parameters
+    ----------
+    option : str
+        The option that named it, for the message.
+    path : pathlib.Path
+        Where the file shall go; nothing is left there.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, or anything but a regular file, or its folder does not exist or cannot be written to.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{option} {path} is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{option} {path} is not a regular file, and is not replaced")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{option} {path}: there is no folder {path.parent}")
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def one_line(error: BaseException) -> str:

@@ -30,11 +30,11 @@ def attn_ref(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The reference implementation of spatial transformers, at the command line.
+    """The reference implementation of the soft attention of computer vision, at the command line.
 
-    attn_ref holds spatial transformers (affine_grid and grid_sample) with every derivative derived by hand and checked,
-    on NumPy or CuPy arrays. That is a library, `import attn_ref`; the commands below show it at work and look at the
-    machine it runs on. Try first, in an empty folder:
+    attn_ref holds spatial transformers (affine_grid and grid_sample) and squeeze-and-excitation with every derivative
+    derived by hand and checked, on NumPy or CuPy arrays. That is a library, `import attn_ref`; the commands below show
+    it at work and look at the machine it runs on. Try first, in an empty folder:
 
         attn-ref warp --rotate 30 --scale 0.8 --figure grid.png
 
@@ -206,6 +206,117 @@ def check(
             dtype=dtype,
             backend=backend,
             json_file=json_file,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
+def experiment(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="distorted-digits, upright or channel-gates; see --list.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train little and with one seed: minutes, to see that it learns.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many seeds: 0, 1, … Without: 3, or 1 with --quick.", metavar="N")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this network or this data set, as --list names them; may be repeated.", metavar="WORD"),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Trainings at a time, a process with one thread each. It changes no result.")
+    ] = 2,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The folder to write to. Without: NAME or NAME-quick, here.", metavar="DIR"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--restart", help="Go on from the checkpoints in the folder, or begin anew.")
+    ] = True,
+    samples: Annotated[
+        int | None, typer.Option(help="Samples to train on; a quarter as many to test on.", metavar="N", hidden=True)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the samples.", metavar="N", hidden=True)] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Print the experiments with their networks and data sets, and exit.")
+    ] = False,
+) -> None:
+    """Repeat an experiment of the papers at laptop size, on real data.
+
+    Writes results.json, results.md (the tables) and figures. It may be stopped with Ctrl-C at any moment: the same
+    command goes on from there, to the same results. Training that meets a NaN stops and says where.
+
+    Exit status: 0, 2 after an error, 130 after Ctrl-C.
+
+    Example: see in two minutes whether a spatial transformer helps on rotated, scaled and translated digits:
+
+        attn-ref experiment distorted-digits --quick --only RTS
+    """
+    with failing_in_one_line("experiment"):
+        from attn_ref.experiments import console
+
+        if list_only:
+            console.list_experiments()
+            return
+        if name is None:
+            raise ValueError("which one? Give a NAME, or --list to see them")
+        status = console.run(
+            name,
+            quick=quick,
+            seeds=seeds,
+            only=only or (),
+            jobs=jobs,
+            output=output,
+            restart=not resume,
+            samples=samples,
+            epochs=epochs,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
+def bench(
+    only: Annotated[list[str] | None, typer.Option(help="Only this group; may be repeated.", metavar="GROUP")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, for a shorter time each: a minute.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads for both sides. Without: as many as attn_ref uses.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time for the rounds of each case. Without: 4, or 0.5 if quick.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same arrays and the same order of calls.")] = 0,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Also write all times, the machine and the versions to this file.", metavar="FILE"),
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Also draw the ratios.", metavar="FILE")] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Print the groups, their cases and the contenders, and exit.")
+    ] = False,
+) -> None:
+    """Time attn_ref beside other libraries: PyTorch, ONNX's reference evaluator, PyLops, SciPy, where installed.
+
+    All get the same arrays, options, dtype and number of threads. Their results are compared first; then they are
+    called in turn, round by round in random order. Shown are medians, the ratio of our time to theirs (below 1:
+    attn_ref is faster) with the range of the middle 80 % of the rounds, and a geometric mean for each group. About
+    10 minutes; use an idle machine. Exit status: 0; 1 if results differ; Ctrl-C shows what was done so far.
+
+    Example: the sampler on feature maps and on images, with a figure:
+
+        attn-ref bench --only features --only images --json results.json --figure ratios.png
+    """
+    with failing_in_one_line("bench"):
+        from attn_ref.bench import console
+
+        if list_only:
+            console.list_cases()
+            return
+        status = console.bench(
+            only or (), quick=quick, threads=threads, seconds=seconds, seed=seed, json_file=json_file, figure=figure
         )
     raise typer.Exit(status)
 

@@ -64,10 +64,6 @@ class Numbers:
         """Return an argument, ready to compute with: in working precision, native byte order and C order."""
         return self.backend.xp.asarray(self.given[name], dtype=self.working, order="C")
 
-    def contiguous(self, name: str) -> Array:
-        """Return an argument as ``call[name]`` does, and in C order, so that sums do not depend on how it is stored."""
-        return self.backend.xp.ascontiguousarray(self[name])
-
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
         with self.backend.quiet():

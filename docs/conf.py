@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import attn_ref
 import attn_ref.blocks
+import attn_ref.datasets
 
 project = "attn_ref"
 author = "The attn_ref authors"
@@ -51,7 +52,8 @@ def _groups(package: ModuleType) -> list[dict[str, object]]:
     return groups
 
 
-autosummary_context = {"groups": {package.__name__: _groups(package) for package in (attn_ref, attn_ref.blocks)}}
+_PACKAGES = (attn_ref, attn_ref.blocks, attn_ref.datasets)
+autosummary_context = {"groups": {package.__name__: _groups(package) for package in _PACKAGES}}
 
 
 def _write_properties() -> None:

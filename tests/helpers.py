@@ -94,6 +94,7 @@ def public_calls(
         ),
     ]
     table += _attention(normal, channels, pixels, image, channels_last)
+    table += _layers(normal, batch, channels, image[-2:])
     calls = {function.__name__: Call(function, arrays, options) for function, arrays, options in table}
     for name, x_shape, y_shape in (("gelu", (batch, 4), (batch, 4)), ("glu", (batch, 6), (batch, 3))):
         calls |= _activation(name, normal, x_shape, y_shape)
@@ -134,6 +135,43 @@ def _attention(
     ]
 
 
+def _layers(
+    normal: Callable[..., Array], batch: int, channels: int, image: tuple[int, ...]
+) -> list[tuple[Callable[..., Any], dict[str, Array], dict[str, Any]]]:
+    """The functions that serve training; images are channels first."""
+    f, outputs = attn_ref, 4
+    x = normal((batch, channels, *image))
+    rows = {"input": normal((batch, 6)), "weight": normal((outputs, 6)), "bias": normal((outputs,))}
+    convolved = {"input": x, "weight": normal((outputs, channels, 2, 3)), "bias": normal((outputs,))}
+    stride = {"stride": (1, 2), "padding": (0, 1)}
+    parameters = {name: normal((channels,)) for name in ("weight", "bias", "running_mean", "running_var")}
+    statistics = {name: parameters[name] for name in ("running_mean", "running_var")}
+    logits, labels = {"logits": normal((batch, 5))}, {"labels": np.arange(batch) % 5, "reduction": "none"}
+    window = {"kernel_size": (3, 2), "stride": 1, "padding": (1, 0)}
+    pooled = normal((batch, channels, image[0], image[1] - 1))
+    return [
+        (f.linear, rows, {}),
+        (f.linear_backward, {"grad_output": normal((batch, outputs)), **rows}, {}),
+        (f.conv2d, convolved, stride),
+        (
+            f.conv2d_backward,
+            {"grad_output": normal((batch, outputs, image[0] - 1, (image[1] - 1) // 2 + 1)), **convolved},
+            stride,
+        ),
+        (f.batch_norm, {"input": x, **parameters}, {"training": True}),
+        (f.batch_norm_backward, {"grad_output": normal(x.shape), "input": x, **parameters}, {"training": True}),
+        (f.batch_norm_statistics, {"input": x, **statistics}, {}),
+        (f.max_pool2d, {"input": x}, window),
+        (f.max_pool2d_backward, {"grad_output": pooled, "input": x}, window),
+        (f.avg_pool2d, {"input": x}, window),
+        (f.avg_pool2d_backward, {"grad_output": pooled, "input": x}, window),
+        (f.global_avg_pool, {"input": x}, {}),
+        (f.global_avg_pool_backward, {"grad_output": normal((batch, channels)), "input": x}, {}),
+        (f.cross_entropy, logits, labels),
+        (f.cross_entropy_backward, {"grad_output": normal((batch,)), **logits}, labels),
+    ]
+
+
 def _activation(
     name: str, normal: Callable[..., Array], x_shape: tuple[int, ...], y_shape: tuple[int, ...]
 ) -> dict[str, Call]:
@@ -156,6 +194,12 @@ def arguments() -> Iterator[tuple[str, str]]:
     for name, call in CALLS.items():
         for argument in call.arrays:
             yield name, argument
+
+
+def may_be_absent(name: str, argument: str) -> bool:
+    """Whether None is taken for an argument: a bias, and all but the input of a batch normalisation in training."""
+    normalised = name in ("batch_norm", "batch_norm_backward") and argument not in ("input", "grad_output")
+    return "bias" in argument or normalised
 
 
 def bytes_of(*arrays: Array) -> list[bytes]:

@@ -16,7 +16,7 @@ from scipy import sparse
 import attn_ref
 from attn_ref.backend import BACKENDS
 
-from .helpers import CALLS, arguments, public_calls
+from .helpers import CALLS, arguments, may_be_absent, public_calls
 
 NAN = float("nan")
 ABSENT = object()
@@ -513,8 +513,8 @@ def check_replaced(name, argument, value, exception, *patterns):
 def test_what_is_no_array_of_a_known_library_is_a_type_error_that_says_how_to_convert(name, argument, kind):
     make, *words = NO_ARRAYS[kind]
     value = make(CALLS[name].arrays[argument])
-    if value is None and "bias" in argument:
-        return  # a bias may be absent
+    if value is None and may_be_absent(name, argument):
+        return
     check_replaced(name, argument, value, TypeError, *[re.escape(word) for word in words])
 
 
@@ -542,12 +542,22 @@ def test_tensors_of_torch_are_a_type_error_that_says_how_to_convert(name, argume
     check_replaced(name, argument, value, TypeError, "torch", re.escape(".detach().cpu().numpy()"))
 
 
-@pytest.mark.parametrize(  # but of an activation, which takes any shape, and of an image, which may have 3 to 5 axes
+ANY_AXES = (
+    "squeeze_excitation",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_statistics",
+    "global_avg_pool",
+    "global_avg_pool_backward",
+)
+
+
+@pytest.mark.parametrize(  # but of an activation, which takes any shape, and of an image that may have several
     ("name", "argument"),
     [
         pair
         for pair in arguments()
-        if not pair[0].startswith(("gelu", "glu")) and pair != ("squeeze_excitation", "input")
+        if not pair[0].startswith(("gelu", "glu")) and not (pair[0] in ANY_AXES and pair[1] == "input")
     ],
 )
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from attn_ref import validation
 from attn_ref.backend import Array
 from attn_ref.blocks.block import Arrays, Block, Pullback
 from attn_ref.blocks.containers import Sequential
-from attn_ref.blocks.layers import Activation, BatchNorm, Conv2d, _count
+from attn_ref.blocks.layers import Activation, BatchNorm, Conv2d
 from attn_ref.blocks.squeeze_excitation import SqueezeExcitation
 
 __all__ = ["SEBasicBlock"]
@@ -100,7 +100,11 @@ class SEBasicBlock(Block):
         rng: np.random.Generator | None = None,
         dtype: Any = "float32",
     ) -> None:
-        inplanes, planes, stride = _count("inplanes", inplanes), _count("planes", planes), _count("stride", stride)
+        inplanes, planes, stride = (
+            validation.whole("inplanes", inplanes, 1),
+            validation.whole("planes", planes, 1),
+            validation.whole("stride", stride, 1),
+        )
         _only("groups", groups, 1)
         _only("base_width", base_width, 64)
         _only("dilation", dilation, 1)
@@ -175,7 +179,7 @@ def _norms(norm_layer: Any, planes: int, dtype: Any) -> list[Block]:
 
 
 def _only(name: str, value: object, supported: int) -> None:
-    if _count(name, value) != supported:
+    if validation.whole(name, value, 1) != supported:
         raise ValueError(
             f"{name}={value!r} is not supported: a basic block has no bottleneck for it to shape, so {name} must be "
             f"{supported}"

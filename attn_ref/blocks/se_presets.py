@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from attn_ref import validation
-from attn_ref.blocks.layers import _count
 from attn_ref.blocks.squeeze_excitation import SqueezeExcitation, reduced_width
 
 __all__ = ["LAYOUTS", "SE_PRESETS", "Layout", "Preset", "se_preset"]
@@ -192,7 +191,7 @@ def se_preset(
             raise TypeError(f"preset {name!r} needs {choice}: pass {choice}=…")
     arguments = {**preset.fixed, **choices}
     if "block_channels" in arguments:
-        base = _count("block_channels", arguments.pop("block_channels"))
+        base = validation.whole("block_channels", arguments.pop("block_channels"), 1)
         arguments["width"] = reduced_width(base, arguments["reduction"], arguments["width_rule"])
     if arguments.get("width") is not None and "reduction" not in choices:
         arguments = {key: value for key, value in arguments.items() if key not in ("reduction", "width_rule")}

@@ -21,7 +21,7 @@ import numpy as np
 from attn_ref import validation
 from attn_ref.backend import Array
 from attn_ref.blocks.block import Arrays, Block, Pullback
-from attn_ref.blocks.layers import _count, _weight_and_bias
+from attn_ref.blocks.layers import _weight_and_bias
 from attn_ref.ops.squeeze_excitation import squeeze_excitation, squeeze_excitation_backward
 
 __all__ = ["WIDTH_RULES", "SqueezeExcitation", "reduced_width"]
@@ -92,7 +92,7 @@ def reduced_width(channels: int, reduction: int, width_rule: str = "floor") -> i
     >>> {rule: reduced_width(72, 4, rule) for rule in WIDTH_RULES if rule != "make_divisible_keras"}
     {'floor': 18, 'at_least_one': 18, 'round': 18, 'make_divisible': 24, 'make_divisible_timm': 16}
     """
-    C, r = _count("channels", channels), _count("reduction", reduction)
+    C, r = validation.whole("channels", channels, 1), validation.whole("reduction", reduction, 1)
     width = WIDTH_RULES[validation.choice("width_rule", width_rule, WIDTH_RULES)](C, r)
     if width < 1:
         raise ValueError(
@@ -163,11 +163,11 @@ class SqueezeExcitation(Block):
         rng: np.random.Generator | None = None,
         dtype: Any = "float32",
     ) -> None:
-        C = _count("channels", channels)
+        C = validation.whole("channels", channels, 1)
         if width is None:
             R = reduced_width(C, reduction, width_rule)
         elif (reduction, width_rule) == (16, "floor"):
-            R = _count("width", width)
+            R = validation.whole("width", width, 1)
         else:
             raise ValueError(
                 f"width={width!r} is given, so that reduction={reduction!r} and width_rule={width_rule!r} would play "

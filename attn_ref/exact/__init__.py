@@ -6,8 +6,8 @@ folder says the same thing a second time and shares no line with them: every def
 purpose. Read it to learn what an operation *is*; call it on a few pixels to learn what the right answer is, to the
 last digit, including which of two one-sided derivatives is meant.
 
-Where an exponential occurs (activations, squeeze-and-excitation) no rational number is exact, and 50 decimal digits
-stand in for it: see `attn_ref.exact.precise`.
+Where an exponential or a root occurs (activations, squeeze-and-excitation, batch normalisation, cross-entropy) no
+rational number is exact, and 50 decimal digits stand in for it: see `attn_ref.exact.precise`.
 
 Inputs are nested lists or arrays of int, float or `Fraction`; a float stands for exactly the rational number that
 it stores. Outputs are NumPy object arrays of `Fraction`, or of 50-digit numbers; `to_float` rounds them, once.
@@ -38,6 +38,18 @@ from attn_ref.exact.affine import (
     affine_inverse_double_backward,
     affine_inverse_jvp,
 )
+from attn_ref.exact.layers import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    conv2d,
+    conv2d_backward,
+    global_avg_pool,
+    global_avg_pool_backward,
+    linear,
+    linear_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
 from attn_ref.exact.rationals import to_float, to_fractions
 from attn_ref.exact.sampling import grid_sample, grid_sample_backward, grid_sample_double_backward, grid_sample_jvp
 from attn_ref.exact.squeeze_excitation import (
@@ -46,6 +58,7 @@ from attn_ref.exact.squeeze_excitation import (
     squeeze_excitation_double_backward,
     squeeze_excitation_jvp,
 )
+from attn_ref.exact.statistics import batch_norm, batch_norm_backward, cross_entropy, cross_entropy_backward
 
 __all__ = [
     "activation",
@@ -58,6 +71,16 @@ __all__ = [
     "affine_inverse_backward",
     "affine_inverse_double_backward",
     "affine_inverse_jvp",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "global_avg_pool",
+    "global_avg_pool_backward",
     "glu",
     "glu_backward",
     "glu_double_backward",
@@ -66,6 +89,10 @@ __all__ = [
     "grid_sample_backward",
     "grid_sample_double_backward",
     "grid_sample_jvp",
+    "linear",
+    "linear_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
     "squeeze_excitation",
     "squeeze_excitation_backward",
     "squeeze_excitation_double_backward",

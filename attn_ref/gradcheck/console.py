@@ -16,7 +16,7 @@ from rich.text import Text
 
 from attn_ref import __version__, validation
 from attn_ref import backend as _backend
-from attn_ref._files import write_bytes
+from attn_ref._files import reserve, write_bytes
 from attn_ref.gradcheck.properties import PROPERTIES, Property
 from attn_ref.gradcheck.runner import Result, pairs, run
 from attn_ref.registry import OPERATIONS
@@ -86,7 +86,7 @@ def check(
     if not chosen:
         raise ValueError("nothing to check: no chosen property applies to a chosen operation in this dtype; see --list")
     if json_file is not None:
-        _reserve(json_file)
+        reserve("--json", json_file)
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as scratch:  # Hypothesis keeps notes, here and not in the current folder
         set_hypothesis_home_dir(scratch)
@@ -147,15 +147,3 @@ def _table(results: Sequence[Result]) -> Table:
         table.add_row(name, r.property_name, str(r.examples), f"{r.worst:.2g}", f"{r.seconds:.1f}", verdict)
         before = r.operation
     return table
-
-
-def _reserve(path: Path) -> None:
-    """Find out before a long run whether a file can be written there."""
-    if path.is_dir():
-        raise IsADirectoryError(f"--json {path} is a folder: name a file")
-    if path.exists() and not path.is_file():
-        raise FileExistsError(f"--json {path} is not a regular file, and is not replaced")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"--json {path}: there is no folder {path.parent}")
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass

@@ -49,7 +49,7 @@ def layouts(subject: Subject, call: Call) -> Iterator[Finding]:
     found = subject.results(call.inputs, u, v, call.options)
 
     def strided(x: Array) -> Array:
-        return np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+        return np.ascontiguousarray(x[..., ::-1])[..., ::-1] if x.ndim else x
 
     again = subject.results([strided(x) for x in call.inputs], strided(u), [strided(x) for x in v], call.options)
     for a, b in zip(found, again, strict=True):

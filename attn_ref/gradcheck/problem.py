@@ -89,7 +89,7 @@ class Problem:
             )
         cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, output.shape)
         cotangent *= np.random.default_rng(seed + 1).choice([-1.0, 1.0], output.shape)
-        return cls(forward, backward, ready, flags, known, output, cotangent.astype(output.dtype))
+        return cls(forward, backward, ready, flags, known, output, np.asarray(cotangent, output.dtype))
 
     def require_independent_samples(self) -> None:
         """Put one more sample before and one behind: the outputs of the others must stay."""
@@ -228,7 +228,7 @@ class Problem:
 
     def _cotangent_of(self, i: int, grad_output: Any, inputs: list[Any]) -> Any:
         with np.errstate(all="ignore"):  # what is NaN shows in the report
-            cotangents = self.backward(grad_output.copy(), *[a.copy() for a in inputs])
+            cotangents = self.backward(np.array(grad_output), *[a.copy() for a in inputs])
         if len(inputs) == 1 and not isinstance(cotangents, tuple | list):
             cotangents = (cotangents,)
         if not isinstance(cotangents, Sequence) or len(cotangents) != len(inputs):

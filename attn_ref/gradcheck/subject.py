@@ -73,7 +73,7 @@ class Subject:
 
     def random(self, seed: int, shape: tuple[int, ...]) -> Array:
         """Make a random cotangent or tangent."""
-        return signed(np.random.default_rng(seed), shape).astype(self.dtype)
+        return np.asarray(signed(np.random.default_rng(seed), shape), self.dtype)  # an array, without axes too
 
     def tangents(self, seed: int, call: Call) -> tuple[Array, ...]:
         """Make a random direction in all inputs."""

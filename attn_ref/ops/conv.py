@@ -1,7 +1,7 @@
 """Two-dimensional convolution: the same small window of weights applied everywhere in an image.
 
-What the field calls convolution is a correlation. With stride s, padding p and dilation d (each for both directions, the
-vertical and the horizontal one), the output at (h, w) reads the image through a window of kH × kW taps:
+What the field calls convolution is a correlation. With stride s, padding p and dilation d (each has a vertical and a
+horizontal value), the output at (h, w) reads the image through a window of kH × kW taps:
 
     y[n, o, h, w] = b[o] + Σ_c Σ_ij W[o, c, i, j] · x̄[n, c, s h + d i − p, s w + d j − p]
 
@@ -9,8 +9,8 @@ where x̄ is the image with zeros all round it. The window is not flipped. An ax
 
     H_out = ⌊(H + 2p − d (k − 1) − 1) / s⌋ + 1
 
-outputs. With groups G, the channels of input and output are divided into G equal parts, and each part of the output sees
-its part of the input only.
+outputs. With G groups, the channels of input and output are divided into G equal parts, and each part of the output
+sees its part of the input only.
 
 The derivation
 --------------
@@ -48,8 +48,8 @@ from attn_ref.validation import Numbers
 
 __all__ = ["Conv2dCotangents", "conv2d", "conv2d_backward"]
 
-_CHUNK = 1 << 20
-"""Entries of U x that are made at a time (or one sample's, if those are more): 4 MiB in float32."""
+_CHUNK = 1 << 19
+"""Entries of U x that are made at a time (or one sample's, if those are more): 2 MiB in float32."""
 
 Pair = tuple[int, int]
 
@@ -300,7 +300,7 @@ def output_size(axis: str, size: int, kernel: int, stride: int, padding: int, di
     span = dilation * (kernel - 1) + 1
     if span > size + 2 * padding:
         raise ValueError(
-            f"input has {axis} {size}, with padding {size + 2 * padding}, but the window spans {span}: the output would "
-            "be empty; enlarge the input or its padding, or take a smaller kernel or dilation"
+            f"input has {axis} {size}, with padding {size + 2 * padding}, but the window spans {span}: no output "
+            "is left; enlarge the input or its padding, or take a smaller kernel or dilation"
         )
     return (size + 2 * padding - span) // stride + 1

@@ -71,7 +71,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """
     call = _call({"input": input, "weight": weight, "bias": bias})
     with call.backend.quiet():
-        Y = call.contiguous("input") @ call.contiguous("weight").T  # (N, F_out)
+        Y = call["input"] @ call["weight"].T  # (N, F_out)
         return call.finish(Y if bias is None else Y + call["bias"])
 
 
@@ -96,7 +96,7 @@ def linear_backward(grad_output: Array, input: Array, weight: Array, bias: Array
         As in :func:`linear`; ``grad_output`` is checked like an input.
     """
     call = _call({"input": input, "weight": weight, "bias": bias, "grad_output": grad_output})
-    X, W, dY = (call.contiguous(name) for name in ("input", "weight", "grad_output"))
+    X, W, dY = (call[name] for name in ("input", "weight", "grad_output"))
     with call.backend.quiet():
         db = None if bias is None else call.finish(dY.sum(axis=0))
         return LinearCotangents(call.finish(dY @ W), call.finish(dY.T @ X), db)

@@ -113,8 +113,8 @@ def batch_norm(
     Notes
     -----
     In training the samples of a batch depend on one another: a NaN in one of them spoils its channel in all. A channel
-    of constant value gives β (the variance is 0, and ε keeps the quotient finite). The mean is taken away before squares
-    are summed, so that a large mean costs no digits.
+    of constant value gives β (the variance is 0, and ε keeps the quotient finite). The mean is taken away before
+    squares are summed, so that a large mean costs no digits.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def batch_norm_backward(
     arrays = {"input": input, "weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
     call, training, eps = _call({**arrays, "grad_output": grad_output}, training, eps)
     xp = call.backend.xp
-    dy = _rows(call.contiguous("grad_output"))  # (N, C, P)
+    dy = _rows(call["grad_output"])  # (N, C, P)
     with call.backend.quiet():
         at = _normalised(call, training, eps)
         d_beta = dy.sum(axis=(0, 2))  # (C,)
@@ -254,7 +254,7 @@ def _normalised(call: Numbers, training: bool, eps: float) -> _Normalised:
         _, variance, centred = _moments(call)
     else:
         variance = call["running_var"]
-        centred = _rows(call.contiguous("input")) - call["running_mean"][:, None]
+        centred = _rows(call["input"]) - call["running_mean"][:, None]
     r = 1 / call.backend.xp.sqrt(variance + eps)
     centred *= r[:, None]
     return _Normalised(centred, r, _count(call.given["input"].shape))
@@ -262,7 +262,7 @@ def _normalised(call: Numbers, training: bool, eps: float) -> _Normalised:
 
 def _moments(call: Numbers) -> tuple[Array, Array, Array]:
     """μ and v of (1), (C,), and x − μ, (N, C, P); zeros for no values."""
-    x = _rows(call.contiguous("input"))
+    x = _rows(call["input"])
     count = max(_count(x.shape), 1)
     mean = x.sum(axis=(0, 2)) / count
     centred = x - mean[:, None]

@@ -5,10 +5,11 @@ Whatever goes over all operations (the gradient checks, the command line, the do
 """
 
 from attn_ref.registry.attention import ATTENTION
+from attn_ref.registry.layers import LAYERS
 from attn_ref.registry.operation import Call, Functions, Operation, Terms
 from attn_ref.registry.spatial import SPATIAL
 
 __all__ = ["OPERATIONS", "Call", "Functions", "Operation", "Terms"]
 
-OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (*SPATIAL, *ATTENTION)}
+OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (*SPATIAL, *ATTENTION, *LAYERS)}
 """All operations by name."""

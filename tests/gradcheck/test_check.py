@@ -157,7 +157,7 @@ def test_float32_layer_norm_raises_no_false_alarm():
 @pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
 @given(flat=st.integers(-48, -34), steep=st.integers(-16, 16))
 def test_the_flat_end_of_a_smooth_function_is_no_kink_in_float32(name, flat, steep):
-    """Its slope of about 1e-5 drowns in the rounding of the outputs beside it: no more can be said, but nothing less."""
+    """Its slope of about 1e-5 drowns in the rounding of the outputs beside it: no more can be said, nothing less."""
     function = attn_ref.get_activation(name)
     x = (np.array([[steep, flat], [steep, steep]]) / 8 + 1 / 16).astype(np.float32)
     report = check_gradients(function, function.backward, [x], batched=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .attention import ATTENTION_BUGS
 from .bugs import BUGS
+from .layers import LAYER_BUGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "museum.md"
 
@@ -29,7 +30,7 @@ def page() -> str:
     """The page as Markdown."""
     rows = [
         f"| `{bug.operation}` | {bug.name} | {bug.seen_in or '–'} | {', '.join(bug.caught_by)} |"
-        for bug in (*BUGS, *ATTENTION_BUGS)
+        for bug in (*BUGS, *ATTENTION_BUGS, *LAYER_BUGS)
     ]
     return HEAD.format(file="`tests/museum/bugs.py`") + "\n".join(rows) + "\n" + FOOT
 

@@ -11,6 +11,7 @@ from attn_ref.registry import OPERATIONS
 
 from .attention import ATTENTION_BUGS
 from .bugs import BUGS, Bug
+from .layers import LAYER_BUGS
 from .page import PAGE, page
 
 EXAMPLES = 3
@@ -28,7 +29,7 @@ def catchers(bug: Bug) -> list[str]:
     return [result.property_name for result in results if not result.passed]
 
 
-@pytest.mark.parametrize("bug", [*BUGS, *ATTENTION_BUGS], ids=lambda bug: bug.plant.__name__)
+@pytest.mark.parametrize("bug", [*BUGS, *ATTENTION_BUGS, *LAYER_BUGS], ids=lambda bug: bug.plant.__name__)
 def test_planted_bug_is_caught_by(bug: Bug, monkeypatch, record_property):
     bug.plant(monkeypatch)
     caught = catchers(bug)

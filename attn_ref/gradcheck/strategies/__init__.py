@@ -13,6 +13,14 @@ Nothing is filtered, nothing retried: points are constructed where they are want
 
 from attn_ref.gradcheck.strategies.attention import activation_calls, glu_calls, squeeze_excitation_calls
 from attn_ref.gradcheck.strategies.basic import cotangents, images, signed, sizes
+from attn_ref.gradcheck.strategies.layers import (
+    batch_norm_calls,
+    conv2d_calls,
+    cross_entropy_calls,
+    global_avg_pool_calls,
+    linear_calls,
+    pooling_calls,
+)
 from attn_ref.gradcheck.strategies.spatial import (
     affine_grid_calls,
     affine_inverse_calls,
@@ -29,8 +37,12 @@ __all__ = [
     "activation_calls",
     "affine_grid_calls",
     "affine_inverse_calls",
+    "batch_norm_calls",
+    "conv2d_calls",
     "cotangents",
+    "cross_entropy_calls",
     "empty_shapes",
+    "global_avg_pool_calls",
     "glu_calls",
     "grid_sample_calls",
     "grid_sample_options",
@@ -38,6 +50,8 @@ __all__ = [
     "grids_in_cells",
     "grids_on_kinks",
     "images",
+    "linear_calls",
+    "pooling_calls",
     "signed",
     "sizes",
     "squeeze_excitation_calls",

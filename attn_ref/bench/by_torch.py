@@ -1,0 +1,100 @@
+"""What PyTorch does in each kind of case, in eager mode on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from attn_ref.backend import Array
+from attn_ref.bench import training
+from attn_ref.bench.cases import Case
+from attn_ref.bench.problems import Arrays
+from attn_ref.bench.works import BOTH, FORWARD, Work, Works
+
+__all__ = ["KINDS"]
+
+
+def _all(results: Any) -> tuple[Array, ...]:
+    return tuple(tensor.detach().numpy() for tensor in results)
+
+
+def _one(result: Any) -> tuple[Array, ...]:
+    return (result.detach().numpy(),)
+
+
+def _both(f: Callable[..., Any], inputs: list[Array], grad: Array) -> Work:
+    """Forward, and backward to all inputs."""
+    import torch
+
+    leaves = [torch.from_numpy(array).requires_grad_() for array in inputs]
+    cotangent = torch.from_numpy(grad)
+
+    def run() -> tuple[Any, ...]:
+        output = f(*leaves)
+        return (output, *torch.autograd.grad(output, leaves, cotangent))
+
+    return Work(run, _all)
+
+
+def _sample(case: Case, arrays: Arrays) -> Works:
+    import torch
+
+    def f(x: Any, grid: Any) -> Any:
+        return torch.nn.functional.grid_sample(x, grid, **case.options)
+
+    inputs = [arrays["input"], arrays["grid"]]
+    tensors = [torch.from_numpy(array) for array in inputs]
+    return {BOTH: _both(f, inputs, arrays["grad_output"]), FORWARD: Work(lambda: f(*tensors), _one)}
+
+
+def _small(case: Case, arrays: Arrays) -> Works:
+    return {FORWARD: _sample(case, arrays)[FORWARD]}
+
+
+def _affine(case: Case, arrays: Arrays) -> Works:
+    import torch
+
+    size = [*case.shape[:2], *case.output]
+
+    def f(theta: Any) -> Any:
+        return torch.nn.functional.affine_grid(theta, size, **case.options)
+
+    return {BOTH: _both(f, [arrays["theta"]], arrays["grad_grid"])}
+
+
+def _se(_: Case, arrays: Arrays) -> Works:
+    import torch
+    from torch.nn.functional import linear
+
+    def f(x: Any, reduce_weight: Any, expand_weight: Any, reduce_bias: Any, expand_bias: Any) -> Any:
+        hidden = torch.relu(linear(x.mean((2, 3)), reduce_weight, reduce_bias))
+        return x * torch.sigmoid(linear(hidden, expand_weight, expand_bias))[:, :, None, None]
+
+    return {BOTH: _both(f, [a for name, a in arrays.items() if name != "grad_output"], arrays["grad_output"])}
+
+
+def _gradcheck(case: Case, arrays: Arrays) -> Works:
+    import torch
+
+    leaves = [torch.from_numpy(arrays[name]).requires_grad_() for name in ("input", "grid")]
+
+    def f(x: Any, grid: Any) -> Any:
+        return torch.nn.functional.grid_sample(x, grid, **case.options)
+
+    def check() -> bool:
+        return bool(torch.autograd.gradcheck(f, leaves))
+
+    return {"check": Work(check, lambda passed: (np.array(float(passed)),))}
+
+
+KINDS: dict[str, Callable[[Case, Arrays], Works]] = {
+    "sample": _sample,
+    "small": _small,
+    "affine": _affine,
+    "se": _se,
+    "gradcheck": _gradcheck,
+    "train": training.by_torch,
+}
+"""By the kind of a case."""
