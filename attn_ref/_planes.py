@@ -1,0 +1,238 @@
+"""The fast path on the CPU: images as planes, for few channels and for images that fit no cache.
+
+Each channel stands alone, in a frame of zeros wide enough for every tap of every point, so that a tap is read without
+asking whether it is inside. A tap table is worked through in blocks of points whose intermediate results stay in the
+cache; the weights of the K taps of a point are never formed, since they are products, one factor an axis: sums over
+taps are taken axis by axis.
+
+Everything is partitioned by shape. What is summed into an image is summed in a fixed order, whoever computes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from attn_ref._threads import in_order, run
+
+__all__ = ["blocks", "derivatives", "frame_of", "framed_planes", "gather", "scatter", "weigh"]
+
+Array = Any
+
+_ZEROS = 2
+"""Zeros behind the last pixel of each axis: a pair of taps may start there, or two before the first pixel, where the
+zeros of the row before are. Before the very first pixel of all, as many zeros as that takes."""
+
+_POINTS = 2**14
+"""Points of a block: the numbers in hand for each, about twenty, stay in the cache."""
+_SUMMED = 2**16
+"""Points that are summed into an image at a time, at least."""
+_PARTS = 8
+"""Into how many parts the points of one sample are cut at most where they are summed into an image."""
+
+
+def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
+    """S X or a derivative of it. X (N, R, C) -> (N, P, C), a plane a channel."""
+    channels = X.shape[2]
+    framed, pixels = framed_planes(X, table.space)
+    Y = np.empty((table.batch, channels, table.points), X.dtype)
+
+    def one(place: tuple[slice, slice]) -> None:
+        block = table.block(place)
+        taps, factors = _taps(block, place[0].start, channels * pixels), _factors(block, axes)
+        room = np.empty((len(taps), *block.shape), X.dtype)
+        for c in range(channels):
+            values = [_take(framed, c * pixels, tap, into) for tap, into in zip(taps, room, strict=True)]
+            for along in reversed(factors):  # x first
+                values = [_sum(values[k : k + len(along)], along, own=True) for k in range(0, len(values), len(along))]
+            Y[place[0], c, place[1]] = block.scaled(axes, values[0])
+
+    run(one, blocks(table.batch, table.points))
+    return Y.swapaxes(1, 2)
+
+
+def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
+    """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
+    channels = X.shape[2]
+    framed, pixels = framed_planes(X, table.space)
+    results = [np.zeros((table.batch, table.points), X.dtype) for _ in wanted]
+
+    def one(place: tuple[slice, slice]) -> None:
+        block = table.block(place)
+        taps = _taps(block, place[0].start, channels * pixels)
+        D = np.empty((len(taps), *block.shape), X.dtype)  # ⟨Y, X[tap]⟩
+        product = np.empty(block.shape, X.dtype)
+        for c in range(channels):
+            y = Y[(*place, c)]
+            for tap, d in zip(taps, D, strict=True):
+                if c == 0:
+                    np.multiply(_take(framed, 0, tap, d), y, out=d)
+                else:
+                    np.multiply(_take(framed, c * pixels, tap, product), y, out=product)
+                    d += product
+        for result, derivative in zip(results, derivatives(block, wanted, D), strict=True):
+            result[place] = derivative
+
+    if channels:
+        run(one, blocks(table.batch, table.points))
+    return results
+
+
+def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
+    """Σ_k w_k D_k for each of the wanted derivatives of w. D (K, n, p), the products ⟨Y, X[tap]⟩ -> (n, p) each."""
+    if not np.isfinite(D.sum()):  # inf · 0 of a tap outside, which is not used
+        for d, outside in zip(D, block.outside(), strict=True):
+            d[outside] = 0
+    counts = [tuple(axes.count(a) for a in range(len(block.along))) for axes in wanted]
+    sums: dict[tuple[int, ...], list[Array]] = {(): list(D)}
+    for a in range(len(block.along)):  # axis by axis, x first; what several derivatives share is summed once
+        found = {}
+        for key in dict.fromkeys(count[: a + 1] for count in counts):
+            values, along = sums[key[:-1]], block.factors(a, key[-1])
+            found[key] = [_sum(values[k : k + len(along)], along) for k in range(0, len(values), len(along))]
+        sums = found
+    return [block.scaled(axes, sums[count][0]) for axes, count in zip(wanted, counts, strict=True)]
+
+
+def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+    """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C), a plane a channel."""
+    channels = Y.shape[2]
+    frame, lead, inner = frame_of(table.space)
+    pixels = prod(frame)
+    X = np.zeros((table.batch, channels, *table.space), Y.dtype)
+    places, parts = _summed(table)
+    integer = np.int32 if max((a.stop - a.start for a, _ in places), default=0) * pixels + lead < 2**31 else np.int64
+
+    def one(task: tuple[tuple[slice, slice], int]) -> Array:
+        """One channel of some points, summed into a frame of their own. -> (n, *frame)."""
+        (samples, points), c = task
+        n, p = samples.stop - samples.start, points.stop - points.start
+        index = np.empty((table.taps, n, p), integer)
+        value = np.empty((table.taps, n, p), Y.dtype)
+        offset = np.arange(n, dtype=integer)[:, None] * pixels
+        step = max(1, _POINTS // n)
+        for start in range(points.start, points.stop, step):
+            here = slice(start, min(start + step, points.stop))
+            there = slice(here.start - points.start, here.stop - points.start)
+            block = table.block((samples, here))
+            for k, (tap, shift) in enumerate(block.taps()):
+                np.add(tap, offset + integer(shift) if n > 1 else shift, out=index[k, :, there])
+            values = [block.scaled(axes, Y[samples, here, c])]
+            *slow, fast = _factors(block, axes)
+            for along in slow:
+                values = [value * factor for value in values for factor in along]
+            pairs = ((value, factor) for value in values for factor in fast)
+            for k, (one_value, factor) in enumerate(pairs):
+                np.multiply(one_value, factor, out=value[k, :, there])
+        # All taps as the one column of a sparse matrix: SciPy adds them up in their order.
+        column = sparse.csc_array(
+            (value.reshape(-1), index.reshape(-1), np.array([0, index.size], integer)), shape=(lead + n * pixels, 1)
+        )
+        return (column @ np.ones(1, Y.dtype))[lead:].reshape(n, *frame)
+
+    tasks = [
+        ((samples, part), c)
+        for first in range(0, len(places), parts)
+        for c in range(channels)
+        for samples, part in places[first : first + parts]
+    ]
+    total = None
+    for number, (((samples, _), c), partial) in enumerate(zip(tasks, in_order(one, tasks), strict=True)):
+        total = partial if number % parts == 0 else np.add(total, partial, out=total)
+        if number % parts == parts - 1:
+            X[samples, c] = total[:, *inner]
+    return X.reshape(table.batch, channels, -1 if X.size else prod(table.space)).swapaxes(1, 2)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Helpers
+
+
+def _factors(block: Any, axes: tuple[int, ...]) -> list[list[Any]]:
+    """Weights of the taps along z, y and x, differentiated as asked for."""
+    return [block.factors(a, axes.count(a)) for a in range(len(block.along) - 1, -1, -1)]
+
+
+def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> Array:
+    """Σ_k w_k v_k, in the memory of v if that is our own."""
+    total = None
+    for value, factor in zip(values, factors, strict=True):
+        if isinstance(factor, float) and factor in (1, -1):
+            term, add = value, np.add if factor == 1 else np.subtract
+        else:
+            term, add = np.multiply(value, factor, out=value if own else None), np.add
+        if total is None:
+            total = term if add is np.add else np.negative(term)
+            ours = own or total is not value
+        else:
+            total, ours = add(total, term, out=total if ours else None), True
+    return total
+
+
+def framed_planes(X: Array, space: tuple[int, ...]) -> tuple[Array, int]:
+    """Copy planes into frames of zeros. X (N, R, C) -> (lead + N · C · R',), R'."""
+    batch, _, channels = X.shape
+    frame, lead, inner = frame_of(space)
+    pixels = prod(frame)
+    everything = np.empty(lead + batch * channels * pixels, X.dtype)
+    everything[:lead] = 0
+    framed = everything[lead:].reshape(batch, channels, *frame)
+    source = X.swapaxes(1, 2).reshape(batch, channels, *space)
+
+    def copy(place: tuple[slice, slice]) -> None:
+        framed[place] = 0
+        framed[(*place, *inner)] = source[place]
+
+    whole = max(1, 4 * _POINTS // (max(channels, 1) * pixels))
+    if whole > 1 or channels == 1:
+        run(copy, [(slice(n, n + whole), slice(None)) for n in range(0, batch, whole)])
+    else:
+        run(copy, [(slice(n, n + 1), slice(c, c + 1)) for n in range(batch) for c in range(channels)])
+    return everything, pixels
+
+
+def frame_of(space: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[slice, ...]]:
+    """Shape of a framed image, zeros before the first of all, and where in the frame the image is."""
+    frame = tuple(size + _ZEROS for size in space)
+    lead = _ZEROS * sum(prod(frame[a + 1 :]) for a in range(len(frame)))
+    return frame, lead, tuple(slice(0, size) for size in space)
+
+
+def blocks(batch: int, points: int, size: int = _POINTS) -> list[tuple[slice, slice]]:
+    """Cut N × P points into blocks of about a given number: whole samples, or parts of one."""
+    if points <= size:
+        per = size // max(points, 1)
+        return [(slice(n, min(n + per, batch)), slice(0, points)) for n in range(0, batch, per)] if points else []
+    return [
+        (slice(n, n + 1), slice(p, min(p + size, points))) for n in range(batch) for p in range(0, points, size)
+    ]
+
+
+def _summed(table: Any) -> tuple[list[tuple[slice, slice]], int]:
+    """Blocks of :func:`scatter`, and how many in a row are summed into the same image."""
+    size = max(_SUMMED, -(-table.points // _PARTS))
+    return blocks(table.batch, table.points, size), max(1, -(-table.points // size))
+
+
+def _taps(block: Any, first: int, sample: int) -> list[tuple[Array, int]]:
+    """Where the taps of a block lie if its samples are so many numbers apart: indices to take, and what to add."""
+    taps, found, array = [], None, None
+    several = block.shape[0] > 1 or first > 0
+    offset = np.arange(first, first + block.shape[0])[:, None] * sample
+    for tap, shift in block.taps():
+        if tap is not array:
+            array, found = tap, tap.astype(np.intp)
+            if several:
+                found += offset
+        taps.append((found, shift))
+    return taps
+
+
+def _take(source: Array, start: int, tap: tuple[Array, int], into: Array) -> Array:
+    """Read the taps. Their indices are valid; ``clip`` keeps NumPy from checking them in a buffer first."""
+    index, shift = tap
+    return source[start + shift :].take(index, out=into, mode="clip")
