@@ -31,7 +31,17 @@ from scipy import sparse
 
 from attn_ref import _planes, _rows
 
-__all__ = ["csr", "dot_by_takes", "dot_einsum", "gather_by_takes", "gather_csr", "keeps", "path", "scatter_by_sort", "scatter_csr"]
+__all__ = [
+    "csr",
+    "dot_by_takes",
+    "dot_einsum",
+    "gather_by_takes",
+    "gather_csr",
+    "keeps",
+    "path",
+    "scatter_by_sort",
+    "scatter_csr",
+]
 
 Array = Any
 

@@ -10,7 +10,8 @@ Everything is partitioned by shape. What is summed into an image is summed in a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -29,9 +30,9 @@ zeros of the row before are. Before the very first pixel of all, as many zeros a
 
 _POINTS = 2**14
 """Points of a block: the numbers in hand for each, about twenty, stay in the cache."""
-_SUMMED = 2**16
+_SUMMED = 2**15
 """Points that are summed into an image at a time, at least."""
-_PARTS = 8
+_PARTS = 4
 """Into how many parts the points of one sample are cut at most where they are summed into an image."""
 
 
@@ -84,9 +85,6 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
 
 def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
     """Σ_k w_k D_k for each of the wanted derivatives of w. D (K, n, p), the products ⟨Y, X[tap]⟩ -> (n, p) each."""
-    if not np.isfinite(D.sum()):  # inf · 0 of a tap outside, which is not used
-        for d, outside in zip(D, block.outside(), strict=True):
-            d[outside] = 0
     counts = [tuple(axes.count(a) for a in range(len(block.along))) for axes in wanted]
     sums: dict[tuple[int, ...], list[Array]] = {(): list(D)}
     for a in range(len(block.along)):  # axis by axis, x first; what several derivatives share is summed once
@@ -95,57 +93,95 @@ def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list
             values, along = sums[key[:-1]], block.factors(a, key[-1])
             found[key] = [_sum(values[k : k + len(along)], along) for k in range(0, len(values), len(along))]
         sums = found
+    if wanted and not np.isfinite(sums[counts[0]][0].sum()):  # perhaps inf · 0 of a tap outside, which is not used
+        outside = np.stack(block.outside())
+        if D[outside].any():
+            D[outside] = 0
+            return derivatives(block, wanted, D)
     return [block.scaled(axes, sums[count][0]) for axes, count in zip(wanted, counts, strict=True)]
 
 
 def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C), a plane a channel."""
-    channels = Y.shape[2]
+    N, P, channels = table.batch, table.points, Y.shape[2]
     frame, lead, inner = frame_of(table.space)
     pixels = prod(frame)
-    X = np.zeros((table.batch, channels, *table.space), Y.dtype)
-    places, parts = _summed(table)
-    integer = np.int32 if max((a.stop - a.start for a, _ in places), default=0) * pixels + lead < 2**31 else np.int64
+    X = np.zeros((N, channels, *table.space), Y.dtype)
+    if axes:
+        Y = _scaled(table, axes, Y)
 
-    def one(task: tuple[tuple[slice, slice], int]) -> Array:
-        """One channel of some points, summed into a frame of their own. -> (n, *frame)."""
-        (samples, points), c = task
+    def entries(samples: slice, points: slice) -> tuple[Array, Array]:
+        """Where the taps of some points lie, and their weights. (K, n, p) each."""
         n, p = samples.stop - samples.start, points.stop - points.start
+        integer = np.int32 if max(n * pixels + lead, table.taps * n * p) < 2**31 else np.int64
         index = np.empty((table.taps, n, p), integer)
-        value = np.empty((table.taps, n, p), Y.dtype)
+        weight = np.empty((table.taps, n, p), Y.dtype)
         offset = np.arange(n, dtype=integer)[:, None] * pixels
-        step = max(1, _POINTS // n)
-        for start in range(points.start, points.stop, step):
-            here = slice(start, min(start + step, points.stop))
-            there = slice(here.start - points.start, here.stop - points.start)
-            block = table.block((samples, here))
+
+        def part(place: tuple[slice, slice]) -> None:
+            some, here = place
+            first = slice(samples.start + some.start, samples.start + some.stop)
+            block = table.block((first, slice(points.start + here.start, points.start + here.stop)))
             for k, (tap, shift) in enumerate(block.taps()):
-                np.add(tap, offset + integer(shift) if n > 1 else shift, out=index[k, :, there])
-            values = [block.scaled(axes, Y[samples, here, c])]
+                np.add(tap, offset[some] + integer(shift) if n > 1 else shift, out=index[(k, *place)])
             *slow, fast = _factors(block, axes)
+            planes: list[Any] = [1.0]
             for along in slow:
-                values = [value * factor for value in values for factor in along]
-            pairs = ((value, factor) for value in values for factor in fast)
-            for k, (one_value, factor) in enumerate(pairs):
-                np.multiply(one_value, factor, out=value[k, :, there])
-        # All taps as the one column of a sparse matrix: SciPy adds them up in their order.
-        column = sparse.csc_array(
-            (value.reshape(-1), index.reshape(-1), np.array([0, index.size], integer)), shape=(lead + n * pixels, 1)
-        )
+                planes = [plane * factor for plane in planes for factor in along]
+            for k, (plane, factor) in enumerate((plane, factor) for plane in planes for factor in fast):
+                np.multiply(plane, factor, out=weight[(k, *place)])
+
+        run(part, blocks(n, p))
+        return index, weight
+
+    def summed(index: Array, weight: Array, y: Array) -> Array:
+        """Taps of n samples, added up in their order: they are the one column of a sparse matrix. -> (n, *frame)."""
+        n = y.shape[0]
+        starts = np.array([0, index.size], index.dtype)
+        values = (weight * y).reshape(-1)
+        column = sparse.csc_array((values, index.reshape(-1), starts), shape=(lead + n * pixels, 1))
         return (column @ np.ones(1, Y.dtype))[lead:].reshape(n, *frame)
 
-    tasks = [
-        ((samples, part), c)
-        for first in range(0, len(places), parts)
-        for c in range(channels)
-        for samples, part in places[first : first + parts]
-    ]
-    total = None
-    for number, (((samples, _), c), partial) in enumerate(zip(tasks, in_order(one, tasks), strict=True)):
-        total = partial if number % parts == 0 else np.add(total, partial, out=total)
-        if number % parts == parts - 1:
-            X[samples, c] = total[:, *inner]
-    return X.reshape(table.batch, channels, -1 if X.size else prod(table.space)).swapaxes(1, 2)
+    def some(samples: slice) -> None:
+        index, weight = entries(samples, slice(0, P))
+        for c in range(channels):
+            X[samples, c] = summed(index, weight, Y[samples, :, c])[:, *inner]
+
+    if P <= _SUMMED or (N > 1 and P <= 8 * _SUMMED):
+        per = max(1, _POINTS // max(P, 1))
+        run(some, [slice(n, min(n + per, N)) for n in range(0, N, per)])
+        return X.reshape(N, channels, prod(table.space)).swapaxes(1, 2)
+    for n in range(N):
+        sample = slice(n, n + 1)
+        total = np.zeros((channels, *frame), Y.dtype)
+        for _, points in blocks(1, P, max(_SUMMED, -(-P // _PARTS))):
+            index, weight = entries(sample, points)
+            _, _, p = index.shape
+            tasks = [(c, slice(h * p // 2, (h + 1) * p // 2)) for c in range(channels) for h in range(2)]
+
+            half = partial(_half, summed, index, weight, Y[sample, points])
+            for (c, _), sums in zip(tasks, in_order(half, tasks), strict=True):
+                total[c] += sums[0]
+        X[n] = total[:, *inner]
+    return X.reshape(N, channels, prod(table.space)).swapaxes(1, 2)
+
+
+def _half(
+    summed: Callable[[Array, Array, Array], Array], index: Array, weight: Array, Y: Array, task: tuple[int, slice]
+) -> Array:
+    c, points = task
+    return summed(index[:, :, points], weight[:, :, points], Y[:, points, c])
+
+
+def _scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+    """Y as a derivative takes it: per unit of the grid, 0 where that is 0 by definition."""
+    result = np.empty((Y.shape[0], Y.shape[2], Y.shape[1]), Y.dtype).swapaxes(1, 2)
+
+    def one(place: tuple[slice, slice]) -> None:
+        result[place] = table.block(place).scaled(axes, Y[place])
+
+    run(one, blocks(table.batch, table.points))
+    return result
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -160,7 +196,10 @@ def _factors(block: Any, axes: tuple[int, ...]) -> list[list[Any]]:
 def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> Array:
     """Σ_k w_k v_k, in the memory of v if that is our own."""
     total = None
-    for value, factor in zip(values, factors, strict=True):
+    pairs = list(zip(values, factors, strict=True))
+    if isinstance(factors[0], float) and factors[0] == -1:  # b − a rather than −a + b
+        pairs.reverse()
+    for value, factor in pairs:
         if isinstance(factor, float) and factor in (1, -1):
             term, add = value, np.add if factor == 1 else np.subtract
         else:
@@ -207,15 +246,7 @@ def blocks(batch: int, points: int, size: int = _POINTS) -> list[tuple[slice, sl
     if points <= size:
         per = size // max(points, 1)
         return [(slice(n, min(n + per, batch)), slice(0, points)) for n in range(0, batch, per)] if points else []
-    return [
-        (slice(n, n + 1), slice(p, min(p + size, points))) for n in range(batch) for p in range(0, points, size)
-    ]
-
-
-def _summed(table: Any) -> tuple[list[tuple[slice, slice]], int]:
-    """Blocks of :func:`scatter`, and how many in a row are summed into the same image."""
-    size = max(_SUMMED, -(-table.points // _PARTS))
-    return blocks(table.batch, table.points, size), max(1, -(-table.points // size))
+    return [(slice(n, n + 1), slice(p, min(p + size, points))) for n in range(batch) for p in range(0, points, size)]
 
 
 def _taps(block: Any, first: int, sample: int) -> list[tuple[Array, int]]:

@@ -7,7 +7,7 @@ of zeros, and everything is partitioned by shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -22,6 +22,8 @@ Array = Any
 
 _NUMBERS = 2**17
 """Numbers, points times channels, that are worked on at a time."""
+_GEOMETRY = 2**14
+"""Points of a sample, at most, whose geometry is made at once."""
 
 
 def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
@@ -30,9 +32,10 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
 
     def some(samples: slice) -> None:
         source = _framed(X[samples], table.space)
+        blocks = _blocks(table, samples)
 
         def part(points: slice) -> None:
-            block = table.block((samples, points))
+            block = blocks(points)
             rows = table.backend.gather(_index(block, source), block.weight(*axes), source)
             _copy(Y[samples, points], block.scaled(axes, rows.reshape(*block.shape, -1)))
 
@@ -73,9 +76,10 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
 
     def some(samples: slice) -> None:
         source = _framed(X[samples], table.space)
+        blocks = _blocks(table, samples)
 
         def part(points: slice) -> None:
-            block = table.block((samples, points))
+            block = blocks(points)
             rows = np.empty((*block.shape, X.shape[2]), X.dtype)
             _copy(rows, Y[samples, points])
             D = table.backend.dot(_index(block, source), rows.reshape(-1, X.shape[2]), source)
@@ -96,6 +100,14 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
 def _samples(table: Any, channels: int) -> list[slice]:
     per = max(1, _NUMBERS // (channels * max(table.points, prod(table.space))))
     return [slice(n, min(n + per, table.batch)) for n in range(0, table.batch, per)]
+
+
+def _blocks(table: Any, samples: slice) -> Callable[[slice], Any]:
+    """Blocks of points of some samples; their geometry is made at once unless that would be much."""
+    if table.points > _GEOMETRY:
+        return lambda points: table.block((samples, points))
+    whole = table.block((samples, slice(None)))
+    return lambda points: whole.cut((slice(None), points))
 
 
 def _points(table: Any, channels: int) -> list[slice]:
@@ -142,12 +154,12 @@ def _copy(target: Array, source: Array) -> None:
     if (target.strides[-1] > target.strides[-2]) == (source.strides[-1] > source.strides[-2]):
         target[...] = source
         return
-    aligned = max(target.strides[-1], source.strides[-1]) % 4096 == 0  # then tiles fall on each other in the cache
-    if target.strides[-1] > target.strides[-2]:  # planes
-        step = 16 if aligned else max(64, 4096 // target.shape[-1])
+    if target.strides[-1] > target.strides[-2]:  # to planes, by some thousand numbers
+        row = max(1, prod(target.shape[2:-1]))
+        step = max(1, min(max(2**13 // target.shape[-1], 16), 256) // row)
         for p in range(0, target.shape[1], step):
             target[:, p : p + step] = source[:, p : p + step]
-    else:
-        step = 8 if aligned else 32
+    else:  # planes of a power of two fall on each other in the cache
+        step = 8 if source.strides[-1] % 4096 == 0 else 32
         for c in range(0, target.shape[-1], step):
             target[..., c : c + step] = source[..., c : c + step]

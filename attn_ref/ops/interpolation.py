@@ -23,7 +23,6 @@ cell to the right: every derivative here is the right-hand one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from attn_ref.backend import Array
@@ -57,26 +56,6 @@ class Interpolation:
     def is_flat(self, order: int) -> bool:
         """Whether the derivative of this order is zero everywhere."""
         return order >= len(self.coefficients[0])
-
-    def weights(self, xp: ModuleType, t: Array, order: int) -> Array:
-        """Evaluate the taps' weights, or a derivative of them with respect to t.
-
-        Parameters
-        ----------
-        xp : module
-            The array library.
-        t : array, shape (M,)
-            Fractional parts, in pixels.
-        order : int
-            0 for the weights, 1 and 2 for their derivatives.
-
-        Returns
-        -------
-        array, shape (M, taps)
-            NaN where t is NaN.
-        """
-        columns = [xp.zeros_like(t) * t + factor for factor in self.factors(t, order)]  # NaN stays NaN
-        return xp.stack(columns, axis=-1)
 
     def factors(self, t: Array, order: int) -> list[Any]:
         """Evaluate the taps' weights one by one; a weight that does not depend on t is a number.

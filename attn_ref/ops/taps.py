@@ -77,9 +77,6 @@ class _Axis:
         return [(xp.take(self.places, self.cell + k), 0) for k in count]
 
 
-_PER_POINT = ("cell", "t", "slope", "nan", "beyond")
-
-
 def _axis(backend: Backend, g: Array, size: int, mode: str, padding_mode: str, align_corners: bool) -> _Axis:
     """Geometry along one axis, from normalised coordinates g (n, p)."""
     xp, interpolation, padding = backend.xp, MODES[mode], PADDINGS[padding_mode]
@@ -138,8 +135,9 @@ class Block:
             return self
         parts = []
         for axis in self.along:
-            found = {name: getattr(axis, name) for name in _PER_POINT}
-            parts.append(replace(axis, **{name: a if a is None else a[block] for name, a in found.items()}))
+            arrays = (axis.t, axis.slope, axis.nan, axis.beyond)
+            t, slope, nan, beyond = (None if a is None else a[block] for a in arrays)
+            parts.append(replace(axis, cell=axis.cell[block], t=t, slope=slope, nan=nan, beyond=beyond))
         return Block(self.backend, tuple(parts), self.dtype)
 
     # As planes: an array (n, p) a tap
@@ -189,8 +187,9 @@ class Block:
         factor, still = 1.0, []
         for a in axes:
             factor *= self.along[a].factor
-            if self.along[a].slope is not None:
-                value = value * self.along[a].slope[wide]
+            slope = self.along[a].slope
+            if slope is not None:
+                value = value * slope[wide]
         for a in set(axes):
             axis = self.along[a]
             if axis.interpolation.is_flat(axes.count(a)) or axis.factor == 0:

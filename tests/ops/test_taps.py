@@ -26,7 +26,9 @@ def test_rows_and_images_are_each_others_inverse(data, channels_last):
     rows = rows_of_image(backend, image, channels_last)
     channels = image.shape[-1 if channels_last else 1]
     assert rows.shape == (len(image), np.prod(space), channels)
-    assert (rows[-1, -1] == (image[-1].reshape(-1, channels) if channels_last else image[-1].reshape(channels, -1).T)[-1]).all()
+    assert (
+        rows[-1, -1] == (image[-1].reshape(-1, channels) if channels_last else image[-1].reshape(channels, -1).T)[-1]
+    ).all()
     assert (image_of_rows(backend, rows, space, channels_last) == image).all()
 
 
