@@ -152,6 +152,10 @@ class _Whole:
         D = xp.where(index == table.pixels, xp.zeros((), D.dtype), D)  # Y · 0 is 0 only if Y is finite
         return [block.scaled(axes, (block.weight(*axes) * D).sum(axis=1).reshape(shape)) for axes in wanted]
 
+    def scaled(self, table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+        """Y (N, P, C) as a derivative takes it: per unit of the grid, 0 and NaN where they are due."""
+        return table.whole.scaled(axes, Y)
+
     @staticmethod
     def _with_nothing(table: Any, X: Array) -> Array:
         """Rows of (N, R, C), and one more row of zeros, which taps outside read."""
@@ -160,16 +164,19 @@ class _Whole:
         return rows
 
 
-_WHOLE = _Whole()
+WHOLE = _Whole()
 _FEW = 8
 """Channels below which planes are faster than rows."""
+_MANY = 2**22
+"""Numbers of one sample above which planes are used in any case: rows hold a second copy of each."""
 
 
 def path(table: Any, X: Array) -> Any:
     """Choose how a tap table is applied to X (N, R or P, C): a value with ``gather``, ``scatter`` and ``weigh``."""
     if not _on_the_cpu(table.backend):
-        return _WHOLE
-    return _planes if X.shape[2] < _FEW else _rows
+        return WHOLE
+    channels, size = X.shape[2], max(table.points, prod(table.space))
+    return _planes if channels < _FEW or channels * size > _MANY else _rows
 
 
 def keeps(table: Any) -> bool:

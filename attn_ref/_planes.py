@@ -20,7 +20,7 @@ from scipy import sparse
 
 from attn_ref._threads import in_order, run
 
-__all__ = ["blocks", "derivatives", "frame_of", "framed_planes", "gather", "scatter", "weigh"]
+__all__ = ["blocks", "derivatives", "frame_of", "framed_planes", "gather", "scaled", "scatter", "weigh"]
 
 Array = Any
 
@@ -32,7 +32,7 @@ _POINTS = 2**14
 """Points of a block: the numbers in hand for each, about twenty, stay in the cache."""
 _SUMMED = 2**15
 """Points that are summed into an image at a time, at least."""
-_PARTS = 4
+_PARTS = 6
 """Into how many parts the points of one sample are cut at most where they are summed into an image."""
 
 
@@ -40,20 +40,21 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
     """S X or a derivative of it. X (N, R, C) -> (N, P, C), a plane a channel."""
     channels = X.shape[2]
     framed, pixels = framed_planes(X, table.space)
-    Y = np.empty((table.batch, channels, table.points), X.dtype)
+    Y = np.empty((table.batch, channels, table.points), X.dtype).swapaxes(1, 2)
 
     def one(place: tuple[slice, slice]) -> None:
         block = table.block(place)
-        taps, factors = _taps(block, place[0].start, channels * pixels), _factors(block, axes)
-        room = np.empty((len(taps), *block.shape), X.dtype)
-        for c in range(channels):
-            values = [_take(framed, c * pixels, tap, into) for tap, into in zip(taps, room, strict=True)]
+        taps = _taps(block, place[0].start, channels * pixels)
+        factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
+        for c in _groups(block, channels):
+            room = np.empty((len(taps), *_with(block, c)), X.dtype)
+            values = [_take(framed, pixels, c, tap, into) for tap, into in zip(taps, room, strict=True)]
             for along in reversed(factors):  # x first
                 values = [_sum(values[k : k + len(along)], along, own=True) for k in range(0, len(values), len(along))]
-            Y[place[0], c, place[1]] = block.scaled(axes, values[0])
+            Y[(*place, c)] = block.scaled(axes, values[0].swapaxes(1, 2))
 
     run(one, blocks(table.batch, table.points))
-    return Y.swapaxes(1, 2)
+    return Y
 
 
 def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
@@ -66,15 +67,18 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
         block = table.block(place)
         taps = _taps(block, place[0].start, channels * pixels)
         D = np.empty((len(taps), *block.shape), X.dtype)  # ⟨Y, X[tap]⟩
-        product = np.empty(block.shape, X.dtype)
-        for c in range(channels):
-            y = Y[(*place, c)]
+        for c in _groups(block, channels):
+            y = Y[(*place, c)].swapaxes(1, 2)  # (n, c, p)
+            product = np.empty(y.shape, X.dtype)
             for tap, d in zip(taps, D, strict=True):
-                if c == 0:
-                    np.multiply(_take(framed, 0, tap, d), y, out=d)
+                if c == slice(0, 1):
+                    np.multiply(_take(framed, pixels, c, tap, d[:, None]), y, out=d[:, None])
+                    continue
+                np.multiply(_take(framed, pixels, c, tap, product), y, out=product)
+                if c.start == 0:
+                    np.add.reduce(product, axis=1, out=d)
                 else:
-                    np.multiply(_take(framed, c * pixels, tap, product), y, out=product)
-                    d += product
+                    d += np.add.reduce(product, axis=1)
         for result, derivative in zip(results, derivatives(block, wanted, D), strict=True):
             result[place] = derivative
 
@@ -108,15 +112,15 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     pixels = prod(frame)
     X = np.zeros((N, channels, *table.space), Y.dtype)
     if axes:
-        Y = _scaled(table, axes, Y)
+        Y = scaled(table, axes, Y)
 
-    def entries(samples: slice, points: slice) -> tuple[Array, Array]:
-        """Where the taps of some points lie, and their weights. (K, n, p) each."""
+    def entries(samples: slice, points: slice, width: int) -> tuple[Array, Array]:
+        """Where the taps of some points lie if a sample has so many frames, and their weights. (K, n, p) each."""
         n, p = samples.stop - samples.start, points.stop - points.start
-        integer = np.int32 if max(n * pixels + lead, table.taps * n * p) < 2**31 else np.int64
+        integer = np.int32 if max(n * width * pixels + lead, table.taps * n * p) < 2**31 else np.int64
         index = np.empty((table.taps, n, p), integer)
         weight = np.empty((table.taps, n, p), Y.dtype)
-        offset = np.arange(n, dtype=integer)[:, None] * pixels
+        offset = np.arange(n, dtype=integer)[:, None] * (width * pixels)
 
         def part(place: tuple[slice, slice]) -> None:
             some, here = place
@@ -134,18 +138,23 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
         run(part, blocks(n, p))
         return index, weight
 
-    def summed(index: Array, weight: Array, y: Array) -> Array:
-        """Taps of n samples, added up in their order: they are the one column of a sparse matrix. -> (n, *frame)."""
-        n = y.shape[0]
-        starts = np.array([0, index.size], index.dtype)
-        values = (weight * y).reshape(-1)
-        column = sparse.csc_array((values, index.reshape(-1), starts), shape=(lead + n * pixels, 1))
-        return (column @ np.ones(1, Y.dtype))[lead:].reshape(n, *frame)
+    def summed(index: Array, weight: Array, y: Array, width: int = 1) -> Array:
+        """Taps of some channels y (n, c, p), added up in their order. -> (n, c, *frame)."""
+        n, c, _ = y.shape
+        index, weight = index[:, :, None], weight[:, :, None]  # (K, n, 1, p)
+        if c > 1:
+            index = index + np.arange(c, dtype=index.dtype)[:, None] * pixels
+        # They are the one column of a sparse matrix.
+        values, starts = (weight * y).reshape(-1), np.array([0, index.size], index.dtype)
+        column = sparse.csc_array((values, index.reshape(-1), starts), shape=(lead + n * width * pixels, 1))
+        return (column @ np.ones(1, Y.dtype))[lead:].reshape(n, width, *frame)[:, :c]
 
     def some(samples: slice) -> None:
-        index, weight = entries(samples, slice(0, P))
-        for c in range(channels):
-            X[samples, c] = summed(index, weight, Y[samples, :, c])[:, *inner]
+        width = max(1, min(channels, _POINTS // max(1, (samples.stop - samples.start) * P)))
+        index, weight = entries(samples, slice(0, P), width)
+        for c in range(0, channels, width):
+            y = Y[samples, :, c : c + width].swapaxes(1, 2)
+            X[samples, c : c + width] = summed(index, weight, y, width)[:, :, *inner]
 
     if P <= _SUMMED or (N > 1 and P <= 8 * _SUMMED):
         per = max(1, _POINTS // max(P, 1))
@@ -155,13 +164,13 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
         sample = slice(n, n + 1)
         total = np.zeros((channels, *frame), Y.dtype)
         for _, points in blocks(1, P, max(_SUMMED, -(-P // _PARTS))):
-            index, weight = entries(sample, points)
+            index, weight = entries(sample, points, 1)
             _, _, p = index.shape
             tasks = [(c, slice(h * p // 2, (h + 1) * p // 2)) for c in range(channels) for h in range(2)]
 
             half = partial(_half, summed, index, weight, Y[sample, points])
             for (c, _), sums in zip(tasks, in_order(half, tasks), strict=True):
-                total[c] += sums[0]
+                total[c] += sums[0, 0]
         X[n] = total[:, *inner]
     return X.reshape(N, channels, prod(table.space)).swapaxes(1, 2)
 
@@ -170,10 +179,10 @@ def _half(
     summed: Callable[[Array, Array, Array], Array], index: Array, weight: Array, Y: Array, task: tuple[int, slice]
 ) -> Array:
     c, points = task
-    return summed(index[:, :, points], weight[:, :, points], Y[:, points, c])
+    return summed(index[:, :, points], weight[:, :, points], Y[:, None, points, c])
 
 
-def _scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Y as a derivative takes it: per unit of the grid, 0 where that is 0 by definition."""
     result = np.empty((Y.shape[0], Y.shape[2], Y.shape[1]), Y.dtype).swapaxes(1, 2)
 
@@ -263,7 +272,26 @@ def _taps(block: Any, first: int, sample: int) -> list[tuple[Array, int]]:
     return taps
 
 
-def _take(source: Array, start: int, tap: tuple[Array, int], into: Array) -> Array:
-    """Read the taps. Their indices are valid; ``clip`` keeps NumPy from checking them in a buffer first."""
+def _take(framed: Array, pixels: int, channels: slice, tap: tuple[Array, int], into: Array) -> Array:
+    """Read a tap of some channels, (n, c, p). Its index is valid; ``clip`` keeps NumPy from checking it in a buffer."""
     index, shift = tap
-    return source[start + shift :].take(index, out=into, mode="clip")
+    index = index[:, None]
+    if channels.stop > channels.start + 1:
+        index = index + np.arange(channels.stop - channels.start)[:, None] * pixels
+    return framed[channels.start * pixels + shift :].take(index, out=into, mode="clip")
+
+
+def _groups(block: Any, channels: int) -> list[slice]:
+    """Channels that are worked on together: one, but for small blocks, where calls cost more than the work."""
+    step = max(1, _POINTS // max(1, prod(block.shape)))
+    return [slice(c, min(c + step, channels)) for c in range(0, channels, step)]
+
+
+def _with(block: Any, channels: slice) -> tuple[int, int, int]:
+    n, p = block.shape
+    return n, channels.stop - channels.start, p
+
+
+def _wide(factor: Any) -> Any:
+    """A factor (n, p) for all channels."""
+    return factor if isinstance(factor, float) else factor[:, None]

@@ -1,8 +1,8 @@
 """The path of many channels on the CPU: images as rows, a pixel a row with its channels side by side.
 
 A tap then reads a row at a time, and SciPy's products of a sparse matrix with rows do all the work. Samples are spread
-over the threads, and of a single sample the channels or the points. As in :mod:`attn_ref._planes` images stand in frames
-of zeros, and everything is partitioned by shape.
+over the threads, and of a single sample the channels or the points. As in :mod:`attn_ref._planes` images stand in
+frames of zeros, and everything is partitioned by shape.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref._planes import derivatives, frame_of
+from attn_ref._planes import derivatives, frame_of, scaled
 from attn_ref._threads import run
 
-__all__ = ["gather", "scatter", "weigh"]
+__all__ = ["gather", "scaled", "scatter", "weigh"]
 
 Array = Any
 
@@ -37,7 +37,7 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
         def part(points: slice) -> None:
             block = blocks(points)
             rows = table.backend.gather(_index(block, source), block.weight(*axes), source)
-            _copy(Y[samples, points], block.scaled(axes, rows.reshape(*block.shape, -1)))
+            _copy(Y[samples, points], block.scaled(axes, rows.reshape(*block.shape, X.shape[2])))
 
         run(part, _points(table, X.shape[2]))
 
@@ -60,9 +60,9 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
             y = Y[samples, :, channels]
             rows = np.empty(y.shape, Y.dtype)
             _copy(rows, y)
-            rows = block.scaled(axes, rows).reshape(n * p, -1)
+            rows = block.scaled(axes, rows).reshape(n * p, y.shape[2])
             sums = table.backend.scatter(index, weight, rows, length)[lead:].reshape(n, *frame, -1)
-            _copy(X[samples, :, channels].reshape(n, *table.space, -1, copy=False), sums[:, *inner])
+            _copy(X[samples, :, channels].reshape(n, *table.space, -1), sums[:, *inner])
 
         run(part, _channels(table, Y.shape[2]))
 

@@ -60,10 +60,10 @@ def in_order(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[A
     waiting: deque[Future[Any]] = deque()
     try:
         for task in tasks:
+            if len(waiting) == count:  # no more results are held than there are threads
+                yield waiting.popleft().result()
             # NumPy's error state belongs to the context: what is quiet here is quiet there.
             waiting.append(pool.submit(contextvars.copy_context().run, _marked, function, task))
-            if len(waiting) > count:
-                yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:

@@ -197,10 +197,10 @@ class SamplingOperator:
         validation.shape(name, image, wanted, "for this operator")
         for size in (self.input_size, self.output_size):
             validation.allocatable(name, (self.batch, channels, *size), call.working, call.backend)
-        return rows_of_image(call.backend, call[name], channels_last)
+        return rows_of_image(call[name], channels_last)
 
     def _image(self, rows: Array, space: tuple[int, ...], channels_last: bool) -> Array:
-        return self._call.finish(image_of_rows(self._call.backend, rows, space, channels_last))
+        return self._call.finish(image_of_rows(rows, space, channels_last))
 
 
 def sampling_operator(

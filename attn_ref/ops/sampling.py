@@ -48,8 +48,8 @@ It is linear in dY and in X, and depends on g through S and S_a:
 
 Note that (4) is (1) in the direction (U, v): that part of the double backward is a jvp.
 
-How S is made from a grid is in :mod:`attn_ref.ops.taps`. There are P sample points and R pixels in
-each of N samples, and a sample has its own block of S: X is (N, R, C), Y is (N, P, C). Two methods need a word: ``S.apply(X, a)`` is S_a X, and
+How S is made from a grid is in :mod:`attn_ref.ops.taps`. Each of N samples has P sample points, R pixels and its own
+block of S: X is (N, R, C) and Y is (N, P, C). Two methods need a word: ``S.apply(X, a)`` is S_a X, and
 ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its point
 reads are formed once and then serve every derivative.
 
@@ -333,11 +333,11 @@ class _Call:
 
     def image_rows(self, name: str) -> Array:
         """An image, or a tangent or cotangent of one, (N, R, C)."""
-        return rows_of_image(self.numbers.backend, self.numbers[name], self.channels_last)
+        return rows_of_image(self.numbers[name], self.channels_last)
 
     def output_rows(self, name: str) -> Array:
         """A cotangent of the output, (N, P, C)."""
-        return rows_of_image(self.numbers.backend, self.numbers[name], self.channels_last)
+        return rows_of_image(self.numbers[name], self.channels_last)
 
     def components(self, name: str) -> list[Array]:
         """A tangent or cotangent of the grid, component by component, (N, P, 1) each."""
@@ -358,7 +358,7 @@ class _Call:
         return self.numbers.finish(stacked.reshape(self.numbers["grid"].shape))
 
     def _image(self, rows: Array, space: tuple[int, ...]) -> Array:
-        image = image_of_rows(self.numbers.backend, rows, space, self.channels_last)
+        image = image_of_rows(rows, space, self.channels_last)
         return self.numbers.finish(image)
 
 

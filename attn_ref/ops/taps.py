@@ -1,8 +1,8 @@
 """The tap table: a grid, turned once into the sparse operator that everything else applies.
 
-For P sample points and R pixels in each of N samples, sampling is Y = S X with K taps a row. Along each axis a point has
-a few taps; the K taps of the point are all their combinations, with the product of the weights. So a derivative of S
-with respect to a coordinate is the same table with one factor differentiated, and a second derivative with two.
+For P sample points and R pixels in each of N samples, sampling is Y = S X with K taps a row. Along each axis a point
+has a few taps; the K taps of the point are all their combinations, with the product of the weights. So a derivative of
+S with respect to a coordinate is the same table with one factor differentiated, and a second derivative with two.
 
 Three things are decided here and nowhere else:
 
@@ -12,8 +12,8 @@ Three things are decided here and nowhere else:
 * Where a derivative is 0 by definition (padding holds the coordinate still, nearest, an axis of one aligned pixel) it
   is exactly 0, even if the pixels are inf. Points with a NaN are left out of that: theirs stay NaN.
 
-The table keeps little: for each point and axis the cell it lies in and the fraction within. Indices and weights are made
-of these for a block of points at a time, where they are used (see :mod:`attn_ref._execute`).
+The geometry of a point is little: along each axis the cell it lies in and the fraction within. It is made, and indices
+and weights of it, for a block of points at a time, where they are used (see :mod:`attn_ref._execute`).
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Block:
     def taps(self) -> list[tuple[Array, int]]:
         """Place of each tap in the image of its own sample, x fastest: an array (n, p) and a number to add.
 
-        Each axis has two more places than pixels, behind the last one; they stand before the first of the next row, too.
+        Each axis has two more places than pixels, behind the last; they stand before the first of the next row, too.
         Place 0 is two before the first pixel along every axis.
         """
         base: list[tuple[Array, int]] | None = None
@@ -329,8 +329,12 @@ class TapTable:
         """Σ_k S_a[p, k] D[p, k], which for D = dot(Y, X) is Σ_c Y ∘ (S_a X). -> (N, P)."""
         axes = tuple(sorted(axes))
         if axes not in D.found:  # one pass over the points for all derivatives of the order
-            wanted = list(combinations_with_replacement(self.axes, len(axes)))
-            results = _execute.path(self, D.X).weigh(self, wanted, D.Y, D.X)
+            path, wanted = _execute.path(self, D.X), list(combinations_with_replacement(self.axes, len(axes)))
+            if axes and MODES[self._options[0]].is_flat(1):  # all derivatives are 0, whatever the products
+                nothing = self.backend.xp.zeros((self.batch, self.points, 1), D.X.dtype)
+                results = [path.scaled(self, axes, nothing)[..., 0] for axes in wanted]
+            else:
+                results = path.weigh(self, wanted, D.Y, D.X)
             D.found.update(zip(wanted, results, strict=True))
         return D.found[axes]
 
@@ -356,13 +360,11 @@ def check_options(mode: object, padding_mode: object, align_corners: object) -> 
     )
 
 
-def rows_of_image(backend: Backend, image: Array, channels_last: bool) -> Array:
+def rows_of_image(image: Array, channels_last: bool) -> Array:
     """See an image, or a cotangent of the output, as rows of channels, a row a pixel.
 
     Parameters
     ----------
-    backend : Backend
-        The array library.
     image : array, shape (N, C, …) or (N, …, C)
         The image.
     channels_last : bool
@@ -376,12 +378,12 @@ def rows_of_image(backend: Backend, image: Array, channels_last: bool) -> Array:
     shape = image.shape
     if channels_last:
         return image.reshape(shape[0], prod(shape[1:-1]), shape[-1])
-    return backend.xp.moveaxis(image.reshape(shape[0], shape[1], prod(shape[2:])), 1, 2)
+    return image.reshape(shape[0], shape[1], prod(shape[2:])).swapaxes(1, 2)
 
 
-def image_of_rows(backend: Backend, rows: Array, space: tuple[int, ...], channels_last: bool) -> Array:
+def image_of_rows(rows: Array, space: tuple[int, ...], channels_last: bool) -> Array:
     """Undo :func:`rows_of_image`: (N, R, C) -> (N, C, …) or (N, …, C), a view where the strides allow it."""
     batch, _, channels = rows.shape
     if channels_last:
         return rows.reshape(batch, *space, channels)
-    return backend.xp.moveaxis(rows, 2, 1).reshape(batch, channels, *space)
+    return rows.swapaxes(1, 2).reshape(batch, channels, *space)

@@ -21,15 +21,14 @@ def table_of(call, **changed):
 def test_rows_and_images_are_each_others_inverse(data, channels_last):
     shape = data.draw(strategies.sizes(2) | strategies.sizes(3))
     image = data.draw(strategies.images(shape))
-    backend = validation.numbers(image=image).backend
     space = image.shape[1:-1] if channels_last else image.shape[2:]
-    rows = rows_of_image(backend, image, channels_last)
+    rows = rows_of_image(image, channels_last)
     channels = image.shape[-1 if channels_last else 1]
     assert rows.shape == (len(image), np.prod(space), channels)
     assert (
         rows[-1, -1] == (image[-1].reshape(-1, channels) if channels_last else image[-1].reshape(channels, -1).T)[-1]
     ).all()
-    assert (image_of_rows(backend, rows, space, channels_last) == image).all()
+    assert (image_of_rows(rows, space, channels_last) == image).all()
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(map(str, v.values())))
