@@ -54,6 +54,8 @@ class Backend:
         Waits until everything asked for has been computed; for timers.
     device_of : callable
         Where an array lies; two arrays of one call must lie in the same place.
+    unless_nowhere : callable
+        A mask, or None if it is known to hold nowhere. Where finding out would mean waiting for a device, the mask.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Backend:
     to_host: Callable[[Array], np.ndarray[Any, Any]]
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
+    unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
 
 
 @cache
@@ -84,6 +87,7 @@ def _numpy() -> Backend:
         scatter=_execute.scatter_csr,
         dot=_execute.dot_einsum,
         quiet=lambda: np.errstate(all="ignore"),
+        unless_nowhere=lambda mask: mask if mask.any() else None,
         to_host=lambda array: np.array(array),
         synchronize=lambda: None,
         device_of=lambda _: "cpu",
