@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-FAMILIES = {"S": 4, "C": 3, "P": 4, "M": 3, "X": 5, "T": 6, "E": 6, "D": 3}
+FAMILIES = {"S": 4, "C": 3, "P": 4, "M": 3, "X": 5, "T": 6, "E": 6, "Q": 5, "D": 3}
 
 
 def ids_of_the_page():
