@@ -33,7 +33,7 @@ __all__ = [
     "whole",
 ]
 
-_WORKING = {"e": np.dtype("float32"), "f": np.dtype("float32"), "d": np.dtype("float64")}
+_WORKING: dict[str, np.dtype[Any]] = {"e": np.dtype("float32"), "f": np.dtype("float32"), "d": np.dtype("float64")}
 """The dtype characters that are accepted, and the precision in which each is computed."""
 
 
