@@ -51,10 +51,11 @@ a dotted variable, by d what reaches a plain one:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from attn_ref import validation
 from attn_ref._pixels import dots, samples_at_a_time, sums
@@ -70,6 +71,8 @@ __all__ = [
     "squeeze_excitation_double_backward",
     "squeeze_excitation_jvp",
 ]
+
+_T = TypeVar("_T")
 
 
 class SqueezeExcitationCotangents(NamedTuple):
@@ -162,10 +165,13 @@ def squeeze_excitation(
     """
     call = _call(activation, gate, channels_last, input, reduce_weight, expand_weight, reduce_bias, expand_bias)
     Y, rows_of_Y = call.new_image()
+
+    def some(n: slice) -> None:
+        X = call.image("input", n)
+        call.weigh(X, call.excite(call.mean(X)).s, out=rows_of_Y[n])
+
     with call.quiet():
-        for n in call.samples:
-            X = call.image("input", n)
-            call.weigh(X, call.excite(call.mean(X)).s, out=rows_of_Y[n])
+        call.piece_by_piece(some)
     return Y
 
 
@@ -210,16 +216,17 @@ def squeeze_excitation_backward(
     call = _call(activation, gate, channels_last, *given, grad_output=grad_output)
     W1, W2 = call.numbers["reduce_weight"], call.numbers["expand_weight"]
     dX, rows_of_dX = call.new_image()
-    small = []
+
+    def some(n: slice) -> tuple[Array, ...]:
+        X, dY = call.image("input", n), call.image("grad_output", n)
+        at = call.excite(call.mean(X))
+        du = call.products(dY, X) * at.gate_prime  # (n, C)
+        dh = du @ W2 * at.act_prime  # (n, R)
+        call.weigh(dY, at.s, plus=dh @ W1 / call.pixels, out=rows_of_dX[n])
+        return at.z, at.a, dh, du
+
     with call.quiet():
-        for n in call.samples:
-            X, dY = call.image("input", n), call.image("grad_output", n)
-            at = call.excite(call.mean(X))
-            du = call.products(dY, X) * at.gate_prime  # (n, C)
-            dh = du @ W2 * at.act_prime  # (n, R)
-            call.weigh(dY, at.s, plus=dh @ W1 / call.pixels, out=rows_of_dX[n])
-            small.append((at.z, at.a, dh, du))
-        z, a, dh, du = (call.numbers.backend.xp.concatenate(pieces) for pieces in zip(*small, strict=True))
+        z, a, dh, du = map(call.numbers.backend.xp.concatenate, zip(*call.piece_by_piece(some), strict=True))
         return SqueezeExcitationCotangents(
             dX,
             call.numbers.finish(dh.T @ z),
@@ -421,10 +428,9 @@ class _Call:
         """NaN and inf are data: no warnings."""
         return self.numbers.backend.quiet()
 
-    @property
-    def samples(self) -> list[slice]:
-        """The batch in pieces that fit the cache, so that each pass after the first finds its piece there."""
-        return samples_at_a_time(self.numbers.backend, self.numbers.given["input"].shape)
+    def piece_by_piece(self, function: Callable[[slice], _T]) -> list[_T]:
+        """Call a function with one piece of the batch after another: each pass but its first finds it in the cache."""
+        return [function(n) for n in samples_at_a_time(self.numbers.backend, self.numbers.given["input"].shape)]
 
     def image(self, name: str, samples: slice = slice(None)) -> Array:
         """An image, or a tangent or cotangent of one, with its pixels in a row, ready to compute with: (N, C, P)."""
