@@ -21,14 +21,27 @@ and a sorted segmented sum: the same result bit for bit run after run, without a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-__all__ = ["csr", "dot_by_takes", "dot_einsum", "gather_by_takes", "gather_csr", "scatter_by_sort", "scatter_csr"]
+from attn_ref import _planes, _rows
+
+__all__ = [
+    "csr",
+    "dot_by_takes",
+    "dot_einsum",
+    "gather_by_takes",
+    "gather_csr",
+    "keeps",
+    "path",
+    "scatter_by_sort",
+    "scatter_csr",
+]
 
 Array = Any
 
@@ -109,3 +122,68 @@ def dot_by_takes(xp: ModuleType) -> Callable[[Array, Array, Array], Array]:
         return xp.stack([(rows * xp.take(source, index[:, k], axis=0)).sum(axis=1) for k in taps], axis=1)
 
     return dot
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Which path
+
+
+class _Whole:
+    """Everything at once, on any array library: the three primitives on the whole table."""
+
+    def gather(self, table: Any, axes: tuple[int, ...], X: Array) -> Array:
+        """S X or a derivative of it. X (N, R, C) -> (N, P, C)."""
+        block = table.whole
+        Y = table.backend.gather(block.index, block.weight(*axes), self._with_nothing(table, X))
+        return block.scaled(axes, Y.reshape(table.batch, table.points, X.shape[2]))
+
+    def scatter(self, table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+        """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C)."""
+        block, channels = table.whole, Y.shape[2]
+        rows = block.scaled(axes, Y).reshape(table.batch * table.points, channels)
+        X = table.backend.scatter(block.index, block.weight(*axes), rows, table.pixels + 1)
+        return X[:-1].reshape(table.batch, prod(table.space), channels)
+
+    def weigh(self, table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
+        """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
+        xp, block, shape = table.backend.xp, table.whole, (table.batch, table.points)
+        index = block.index
+        D = table.backend.dot(index, Y.reshape(len(index), Y.shape[2]), self._with_nothing(table, X))
+        D = xp.where(index == table.pixels, xp.zeros((), D.dtype), D)  # Y · 0 is 0 only if Y is finite
+        return [block.scaled(axes, (block.weight(*axes) * D).sum(axis=1).reshape(shape)) for axes in wanted]
+
+    def scaled(self, table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+        """Y (N, P, C) as a derivative takes it: per unit of the grid, 0 and NaN where they are due."""
+        return table.whole.scaled(axes, Y)
+
+    @staticmethod
+    def _with_nothing(table: Any, X: Array) -> Array:
+        """Rows of (N, R, C), and one more row of zeros, which taps outside read."""
+        rows = table.backend.xp.zeros((table.pixels + 1, X.shape[2]), X.dtype)
+        rows[:-1] = X.reshape(table.pixels, X.shape[2])
+        return rows
+
+
+WHOLE = _Whole()
+_FEW = 8
+"""Channels below which planes are faster than rows."""
+_MANY = 2**22
+"""Numbers of one sample above which planes are used in any case: rows hold a second copy of each."""
+
+
+def path(table: Any, X: Array) -> Any:
+    """Choose how a tap table is applied to X (N, R or P, C): a value with ``gather``, ``scatter`` and ``weigh``."""
+    if not _on_the_cpu(table.backend):
+        return WHOLE
+    channels, size = X.shape[2], max(table.points, prod(table.space))
+    return _planes if channels < _FEW or channels * size > _MANY else _rows
+
+
+def keeps(table: Any) -> bool:
+    """Whether to keep the geometry of all points, or to make it where it is used, so that it stays in the cache."""
+    return not _on_the_cpu(table.backend) or len(_planes.blocks(table.batch, table.points)) < 2
+
+
+def _on_the_cpu(backend: Any) -> bool:
+    """Whether the primitives are those of this file; others may mean something else."""
+    return (backend.gather, backend.scatter, backend.dot) == (gather_csr, scatter_csr, dot_einsum)

@@ -54,6 +54,8 @@ class Backend:
         Where an array lies; two arrays of one call must lie in the same place.
     chunk : int
         How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
+    unless_nowhere : callable
+        A mask, or None if it is known to hold nowhere. Where finding out would mean waiting for a device, the mask.
     """
 
     name: str
@@ -67,7 +69,8 @@ class Backend:
     to_host: Callable[[Array], np.ndarray[Any, Any]]
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
-    chunk: int = 2**19
+    chunk: int = 2**18
+    unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
 
 
 @cache
@@ -83,6 +86,7 @@ def _numpy() -> Backend:
         scatter=_execute.scatter_csr,
         dot=_execute.dot_einsum,
         quiet=lambda: np.errstate(all="ignore"),
+        unless_nowhere=lambda mask: mask if mask.any() else None,
         to_host=lambda array: np.array(array),
         synchronize=lambda: None,
         device_of=lambda _: "cpu",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable
 from importlib import metadata
 
-from attn_ref import __version__
+from attn_ref import __version__, _threads
 from attn_ref.backend import BACKENDS, unusable_because
 
 __all__ = ["describe"]
@@ -35,7 +34,7 @@ def describe() -> dict[str, dict[str, str | int | None]]:
     dict
         ``versions`` (of attn_ref, Python, the platform and packages; None for a package that is not installed),
         ``backends`` ("usable", or why not) and ``threads`` (``allowed``; ``set by``,
-        where that comes from; and ``used``, how many the operations use).
+        where that comes from; and ``used``, how many the sampler uses on NumPy arrays large enough to share out).
 
     Notes
     -----
@@ -52,11 +51,11 @@ def describe() -> dict[str, dict[str, str | int | None]]:
     for name in BACKENDS:
         reason = unusable_because(name)
         backends[name] = "usable" if reason is None else f"not usable: {reason}"
-    count, origin = _threads()
+    count, origin = _threads.allowed()
     return {
         "versions": versions,
         "backends": backends,
-        "threads": {"allowed": count, "set by": origin, "used": 1},
+        "threads": {"allowed": count, "set by": origin, "used": count},
     }
 
 
@@ -67,14 +66,3 @@ def _version(distributions: Iterable[str]) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return None
-
-
-def _threads() -> tuple[int, str]:
-    """How many threads may be used, and what says so."""
-    wanted = os.environ.get("ATTN_REF_NUM_THREADS", "").strip()
-    if wanted.isascii() and wanted.isdigit() and int(wanted) > 0:
-        return int(wanted), "ATTN_REF_NUM_THREADS"
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    ignored = f"; ATTN_REF_NUM_THREADS={wanted!r} is not a number above 0" if wanted else ""
-    return cores, f"the cores available{ignored}"

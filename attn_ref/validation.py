@@ -33,7 +33,7 @@ __all__ = [
     "whole",
 ]
 
-_WORKING: dict[str, type[np.floating[Any]]] = {"e": np.float32, "f": np.float32, "d": np.float64}
+_WORKING: dict[str, np.dtype[Any]] = {"e": np.dtype("float32"), "f": np.dtype("float32"), "d": np.dtype("float64")}
 """The dtype characters that are accepted, and the precision in which each is computed."""
 
 
@@ -58,7 +58,7 @@ class Numbers:
     @property
     def working(self) -> np.dtype[Any]:
         """The precision to compute in: float32 stands in for float16."""
-        return np.dtype(_WORKING[self.dtype.char])
+        return _WORKING[self.dtype.char]
 
     def __getitem__(self, name: str) -> Array:
         """Return an argument, ready to compute with: in working precision, native byte order and C order."""
@@ -168,14 +168,14 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
         If it is not one of the choices; the message lists them, and the nearest first if one is near.
     """
     known = list(choices)
+    if isinstance(value, str) and value in known:
+        return value
     listed = ", ".join(repr(word) for word in known)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, one of {listed}; got {type(value).__name__} {value!r}")
-    if value not in known:
-        near = difflib.get_close_matches(value.lower(), known, 1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name}={value!r} is unknown: expected one of {listed}{hint}")
-    return value
+    near = difflib.get_close_matches(value.lower(), known, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name}={value!r} is unknown: expected one of {listed}{hint}")
 
 
 def flag(name: str, value: object) -> bool:

@@ -109,7 +109,7 @@ def test_info_lists_versions_backends_and_threads(monkeypatch):
     assert found["versions"]["typer"] == metadata.version("typer")
     assert found["backends"]["numpy"] == "usable"
     assert found["backends"]["cupy"]
-    assert found["threads"] == {"allowed": 3, "set by": "ATTN_REF_NUM_THREADS", "used": 1}
+    assert found["threads"] == {"allowed": 3, "set by": "ATTN_REF_NUM_THREADS", "used": 3}
 
 
 def test_info_says_what_is_not_installed(monkeypatch):

@@ -23,7 +23,7 @@ cell to the right: every derivative here is the right-hand one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
 
 from attn_ref.backend import Array
 
@@ -57,30 +57,33 @@ class Interpolation:
         """Whether the derivative of this order is zero everywhere."""
         return order >= len(self.coefficients[0])
 
-    def weights(self, xp: ModuleType, t: Array, order: int) -> Array:
-        """Evaluate the taps' weights, or a derivative of them with respect to t.
+    def factors(self, t: Array, order: int) -> list[Any]:
+        """Evaluate the taps' weights one by one; a weight that does not depend on t is a number.
 
         Parameters
         ----------
-        xp : module
-            The array library.
-        t : array, shape (M,)
-            Fractional parts, in pixels.
+        t : array, any shape
+            Fractional parts, in pixels; not looked at if no weight depends on them.
         order : int
             0 for the weights, 1 and 2 for their derivatives.
 
         Returns
         -------
-        array, shape (M, taps)
-            Horner's scheme over the (differentiated) coefficients; NaN where t is NaN.
+        list of array or float
+            Horner's scheme over the (differentiated) coefficients.
         """
-        columns = []
-        for row in self.coefficients:
-            value = xp.zeros_like(t) * t  # NaN stays NaN, also where no power of t follows
-            for c in reversed(_differentiated(row, order)):
-                value = value * t + c
-            columns.append(value)
-        return xp.stack(columns, axis=1)
+        return [_polynomial(_differentiated(row, order), t) for row in self.coefficients]
+
+
+def _polynomial(coefficients: tuple[float, ...], t: Array) -> Any:
+    """c₀ + c₁ t + c₂ t² + …, without the operations that change nothing."""
+    value: Any = 0.0
+    for c in reversed(coefficients):
+        if isinstance(value, float):
+            value = c if value == 0 else t if (value, c) == (1, 0) else c - t if value == -1 else value * t + c
+        else:
+            value = value * t + c if c else value * t
+    return value
 
 
 def _differentiated(coefficients: tuple[float, ...], order: int) -> tuple[float, ...]:

@@ -57,7 +57,7 @@ class SamplingOperator:
     def __repr__(self) -> str:
         return (
             f"SamplingOperator({self.shape[0]} points of {self.batch} × {self.output_size}, "
-            f"{self._table.index.shape[1]} taps each, of images {self.input_size}, {self.dtype}, "
+            f"{self._table.taps} taps each, of images {self.input_size}, {self.dtype}, "
             f"{self._call.backend.name})"
         )
 
@@ -99,7 +99,7 @@ class SamplingOperator:
             raise ValueError(f"axes must be at most two of {known}, got {axes!r}")
         to_host = self._call.backend.to_host
         with self._call.backend.quiet():
-            weight = to_host(self._table.hold(axes, self._table.weight(*axes)))
+            weight = to_host(self._table.weight(*axes))
         full = _execute.csr(to_host(self._table.index), weight, self._table.pixels + 1)
         matrix = full[:, :-1]
         matrix.sum_duplicates()
@@ -125,7 +125,7 @@ class SamplingOperator:
         TypeError, ValueError
             If the image does not fit the operator's library, dtype or sizes.
         """
-        X = self._rows("input", input, self.input_size, channels_last, with_nothing=True)
+        X = self._rows("input", input, self.input_size, channels_last)
         with self._call.backend.quiet():
             return self._image(self._table.apply(X), self.output_size, channels_last)
 
@@ -149,7 +149,7 @@ class SamplingOperator:
         TypeError, ValueError
             If the cotangent does not fit the operator's library, dtype or sizes.
         """
-        dY = self._rows("grad_output", grad_output, self.output_size, channels_last, with_nothing=False)
+        dY = self._rows("grad_output", grad_output, self.output_size, channels_last)
         with self._call.backend.quiet():
             return self._image(self._table.transpose(dY), self.input_size, channels_last)
 
@@ -173,18 +173,16 @@ class SamplingOperator:
         TypeError, ValueError
             If an argument does not fit the operator, or they do not fit each other.
         """
-        X = self._rows("input", input, self.input_size, channels_last, with_nothing=True)
-        dY = self._rows("grad_output", grad_output, self.output_size, channels_last, with_nothing=False)
-        if X.shape[1] != dY.shape[1]:
-            raise ValueError(f"grad_output has {dY.shape[1]} channels but input has {X.shape[1]}: they must agree")
+        X = self._rows("input", input, self.input_size, channels_last)
+        dY = self._rows("grad_output", grad_output, self.output_size, channels_last)
+        if X.shape[2] != dY.shape[2]:
+            raise ValueError(f"grad_output has {dY.shape[2]} channels but input has {X.shape[2]}: they must agree")
         with self._call.backend.quiet():
             D = self._table.dot(dY, X)
             gradient = self._call.backend.xp.stack([self._table.weigh(D, a) for a in self._table.axes], axis=-1)
         return self._call.finish(gradient.reshape(self.batch, *self.output_size, len(self.input_size)))
 
-    def _rows(
-        self, name: str, image: Array, space: tuple[int, ...], channels_last: bool, *, with_nothing: bool
-    ) -> Array:
+    def _rows(self, name: str, image: Array, space: tuple[int, ...], channels_last: bool) -> Array:
         channels_last = validation.flag("channels_last", channels_last)
         call = validation.numbers(**{name: image})
         if call.backend is not self._call.backend:
@@ -199,10 +197,10 @@ class SamplingOperator:
         validation.shape(name, image, wanted, "for this operator")
         for size in (self.input_size, self.output_size):
             validation.allocatable(name, (self.batch, channels, *size), call.working, call.backend)
-        return rows_of_image(call.backend, call[name], channels_last, with_nothing=with_nothing)
+        return rows_of_image(call[name], channels_last)
 
     def _image(self, rows: Array, space: tuple[int, ...], channels_last: bool) -> Array:
-        return self._call.finish(image_of_rows(self._call.backend, rows, self.batch, space, channels_last))
+        return self._call.finish(image_of_rows(rows, space, channels_last))
 
 
 def sampling_operator(
@@ -245,6 +243,5 @@ def sampling_operator(
     taps = (*grid.shape[:-1], taps_of(mode, len(space)))
     validation.allocatable("grid", taps, call.working, call.backend)
     with call.backend.quiet():
-        table = TapTable(call.backend, call["grid"], space, mode, padding_mode, align_corners)
-        table.index  # noqa: B018  computed now, so that the object never changes
+        table = TapTable(call.backend, call.backend.xp.array(call["grid"]), space, mode, padding_mode, align_corners)
     return SamplingOperator(replace(call, given={}), table, tuple(grid.shape[1:-1]))

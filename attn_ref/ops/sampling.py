@@ -48,8 +48,8 @@ It is linear in dY and in X, and depends on g through S and S_a:
 
 Note that (4) is (1) in the direction (U, v): that part of the double backward is a jvp.
 
-How S is made from a grid is in :mod:`attn_ref.ops.taps`. There are M sample points and R pixels in all, and X carries
-one more row, of zeros, which taps outside the image read. Two methods need a word: ``S.apply(X, a)`` is S_a X, and
+How S is made from a grid is in :mod:`attn_ref.ops.taps`. Each of N samples has P sample points, R pixels and its own
+block of S: X is (N, R, C) and Y is (N, P, C). Two methods need a word: ``S.apply(X, a)`` is S_a X, and
 ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its point
 reads are formed once and then serve every derivative.
 
@@ -311,7 +311,7 @@ def grid_sample_double_backward(
         of_dY = S.apply(U) + sum(v[a] * S.apply(X, a) for a in S.axes)
         of_X = sum(S.transpose(v[a] * dY, a) for a in S.axes)
         DU, DX = S.dot(dY, U), S.dot(dY, X)
-        of_g = [S.weigh(DU, a) + sum(v[b][:, 0] * S.weigh(DX, a, b) for b in S.axes) for a in S.axes]
+        of_g = [S.weigh(DU, a) + sum(v[b][..., 0] * S.weigh(DX, a, b) for b in S.axes) for a in S.axes]
     return GridSampleSecondCotangents(call.output(of_dY), call.image(of_X), call.grid(of_g))
 
 
@@ -332,33 +332,33 @@ class _Call:
         return self.numbers.backend.quiet()
 
     def image_rows(self, name: str) -> Array:
-        """An image, or a tangent or cotangent of one, with the row of zeros, (R + 1, C)."""
-        return rows_of_image(self.numbers.backend, self.numbers[name], self.channels_last, with_nothing=True)
+        """An image, or a tangent or cotangent of one, (N, R, C)."""
+        return rows_of_image(self.numbers[name], self.channels_last)
 
     def output_rows(self, name: str) -> Array:
-        """A cotangent of the output, (M, C)."""
-        return rows_of_image(self.numbers.backend, self.numbers[name], self.channels_last, with_nothing=False)
+        """A cotangent of the output, (N, P, C)."""
+        return rows_of_image(self.numbers[name], self.channels_last)
 
     def components(self, name: str) -> list[Array]:
-        """A tangent or cotangent of the grid, component by component, (M, 1) each."""
+        """A tangent or cotangent of the grid, component by component, (N, P, 1) each."""
         array = self.numbers[name]
-        return [array[..., a].reshape(-1, 1) for a in self.operator.axes]
+        return [array[..., a].reshape(self.operator.batch, self.operator.points, 1) for a in self.operator.axes]
 
     def output(self, rows: Array) -> Array:
-        """(M, C) to the layout of the output."""
+        """(N, P, C) to the layout of the output."""
         return self._image(rows, self.numbers["grid"].shape[1:-1])
 
     def image(self, rows: Array) -> Array:
-        """(R, C) to the layout of the input."""
+        """(N, R, C) to the layout of the input."""
         return self._image(rows, self.operator.space)
 
     def grid(self, components: list[Array]) -> Array:
-        """(M,) for each component to the layout of the grid."""
+        """(N, P) for each component to the layout of the grid."""
         stacked = self.numbers.backend.xp.stack(components, axis=-1)
         return self.numbers.finish(stacked.reshape(self.numbers["grid"].shape))
 
     def _image(self, rows: Array, space: tuple[int, ...]) -> Array:
-        image = image_of_rows(self.numbers.backend, rows, self.operator.batch, space, self.channels_last)
+        image = image_of_rows(rows, space, self.channels_last)
         return self.numbers.finish(image)
 
 

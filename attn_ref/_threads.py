@@ -1,0 +1,84 @@
+"""Threads: how many, and one pool of them, made when first needed.
+
+Work is cut into tasks by the shapes of the arrays, never by the number of threads, and results come back in the order
+of the tasks. So the bits of a result do not depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["allowed", "in_order", "run"]
+
+_local = threading.local()
+_lock = threading.Lock()
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+"""The pool, by process (a forked child has none of its parent's threads) and number of threads."""
+
+
+def allowed() -> tuple[int, str]:
+    """Return how many threads may be used, and what says so.
+
+    Returns
+    -------
+    count : int
+        The environment variable ATTN_REF_NUM_THREADS, or else the number of cores available.
+    origin : str
+        Which of the two; and whether the first was set but is not a number above 0.
+    """
+    wanted = os.environ.get("ATTN_REF_NUM_THREADS", "").strip()
+    if wanted.isascii() and wanted.isdigit() and int(wanted) > 0:
+        return int(wanted), "ATTN_REF_NUM_THREADS"
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    ignored = f"; ATTN_REF_NUM_THREADS={wanted!r} is not a number above 0" if wanted else ""
+    return cores, f"the cores available{ignored}"
+
+
+def run(function: Callable[[Any], object], tasks: Sequence[Any]) -> None:
+    """Call the function with each task, several at a time."""
+    for _ in in_order(function, tasks):
+        pass
+
+
+def in_order(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    """Yield what the function returns for each task, in the order of the tasks, computing a few ahead.
+
+    A single task is computed where it is, and so is everything that a task itself asks for.
+    """
+    count = 1 if len(tasks) < 2 or getattr(_local, "inside", False) else min(allowed()[0], len(tasks))
+    if count == 1:
+        yield from map(function, tasks)
+        return
+    pool = _pool(allowed()[0])
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for task in tasks:
+            if len(waiting) == count:  # no more results are held than there are threads
+                yield waiting.popleft().result()
+            # NumPy's error state belongs to the context: what is quiet here is quiet there.
+            waiting.append(pool.submit(contextvars.copy_context().run, _marked, function, task))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _marked(function: Callable[[Any], Any], task: Any) -> Any:
+    _local.inside = True
+    return function(task)
+
+
+def _pool(count: int) -> ThreadPoolExecutor:
+    key = (os.getpid(), count)
+    with _lock:
+        if key not in _pools:
+            _pools[key] = ThreadPoolExecutor(count, "attn_ref")
+        return _pools[key]
