@@ -69,7 +69,7 @@ class Backend:
     to_host: Callable[[Array], np.ndarray[Any, Any]]
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
-    chunk: int = 2**18
+    chunk: int = 2**19
     unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
 
 
