@@ -240,10 +240,12 @@ class Convention:
         ----------
         grad_grid : array, of shape ``grid_layout``
             Cotangent of the grid.
-        size, align_corners
+        size : tuple of int
             As in :meth:`affine_grid`.
         theta : array, optional
             The map; needed where the system inverts it (``forward``), for only then does the gradient depend on it.
+        align_corners : bool, optional
+            As in :meth:`aligned`.
 
         Returns
         -------

@@ -59,8 +59,7 @@ _PRESETS = [
         "AC1",
         "corners",
         source="qassemoquab/stnbhwd, README.md; fxia22/stn.pytorch, script/src/my_lib.c, is a port of its sampler",
-        remarks='In its matrix generator "translationX" is the first row, which is y. An axis of one output pixel has '
-        "its base coordinate at 0 here, and divides 0 by 0 there.",
+        remarks='In its matrix generator "translationX" is in the first row, which is y.',
         **_ZEROS_ONLY,
     ),
     Convention(
@@ -73,8 +72,8 @@ _PRESETS = [
         "half-open",
         source="RMPE's Caffe, src/caffe/layers/st_layer.cpp",
         remarks="Theta only: its grids are internal. Base grid and pixel map are each other's inverse, but the centre, "
-        "g = 0, is pixel S/2, so a half turn takes pixel i to S − i, and pixel 0 out of the image. At whole pixels its "
-        "derivative takes the one tap there alone; here it is the right-hand one.",
+        "g = 0, is pixel S/2, so a half turn takes pixel i to S − i, and pixel 0 out of the image. At whole pixels "
+        "the derivative of its CPU code takes the one tap there alone; here it is the right-hand one.",
         **_ZEROS_ONLY,
     ),
     Convention(
@@ -149,7 +148,7 @@ _PRESETS = [
         "x first",
         "AC1",
         "corners",
-        source="cuDNN's documentation, cudnnSpatialTfSamplerForward",
+        source="chainer/chainer, which calls cudnnSpatialTfSamplerForward in its spatial_transformer_sampler.py",
         **_ZEROS_ONLY,
     ),
     Convention(
@@ -260,8 +259,8 @@ _PRESETS = [
         "kornia/kornia, kornia/geometry/transform/imgwarp.py",
         {},
         forward=True,
-        remarks="With its default, align_corners=True, where normalising by S − 1 on both sides cancels. Its grids are "
-        "internal; the padding `fill` is left out.",
+        remarks="With its default, align_corners=True: it normalises by S − 1 on both sides, which cancels there, and would "
+        "not with False. Its grids are internal; the padding `fill` is left out.",
     ),
 ]
 
