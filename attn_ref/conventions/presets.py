@@ -259,8 +259,8 @@ _PRESETS = [
         "kornia/kornia, kornia/geometry/transform/imgwarp.py",
         {},
         forward=True,
-        remarks="With its default, align_corners=True: it normalises by S − 1 on both sides, which cancels there, and would "
-        "not with False. Its grids are internal; the padding `fill` is left out.",
+        remarks="With its default, align_corners=True: it normalises by S − 1 on both sides, which cancels there, and "
+        "would not with False. Its grids are internal; the padding `fill` is left out.",
     ),
 ]
 

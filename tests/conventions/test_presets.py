@@ -439,6 +439,33 @@ def test_a_nan_shows_where_it_is(name):
     assert np.isnan(s.grid_sample(image, grid)).sum() == channels
 
 
+@pytest.mark.parametrize("name", CONVENTIONS)
+@pytest.mark.parametrize("empty", ["batch", "channels", "output"])
+def test_empty_in_empty_out(name, empty):
+    """E3."""
+    s = CONVENTIONS[name]
+    image_shape, grid_shape, output_shape = (list(shape) for shape in shapes(s, 2))
+    for layout, shape in ((s.image_layout, image_shape), (s.grid_layout, grid_shape), (s.image_layout, output_shape)):
+        if empty == "batch" and "N" in layout:
+            shape[layout.index("N")] = 0
+        if empty == "channels" and "C" in layout:
+            shape[layout.index("C")] = 0
+        if empty == "output" and shape is not image_shape:
+            shape[layout.index("W")] = 0
+    image, grid, output = np.ones(image_shape), np.zeros(grid_shape), np.ones(output_shape)
+    assert s.grid_sample(image, grid).shape == output.shape
+    grads = s.grid_sample_backward(output, image, grid)
+    assert (grads.input.shape, grads.grid.shape) == (image.shape, grid.shape)
+    if not output.size:
+        np.testing.assert_array_equal(grads.input, 0 * image)
+    if s.base and empty == "output":
+        size = (2, 3, 4, 0) if "N" in s.grid_layout else (4, 0)
+        theta = np.tile(IDENTITY, (2, 1, 1)) if "N" in s.grid_layout else IDENTITY[0]
+        grid = s.affine_grid(theta, size)
+        assert grid.size == 0
+        np.testing.assert_array_equal(s.affine_grid_backward(grid, size, theta=theta), 0 * theta)
+
+
 def test_an_unknown_name_lists_all_and_the_near_miss():
     with pytest.raises(ValueError, match="did you mean 'stnbhwd'") as caught:
         convention("stn-bhwd")
