@@ -6,6 +6,7 @@ either the pixels are side by side or, of an image with its channels last, the c
 *Accuracy.* Adding P numbers one after another loses up to P roundings: of a million equal pixels in float32 the mean is
 off in the fifth digit. Here runs of at most :data:`RUN` pixels are added up, by compiled loops in whatever order is
 fast, and then the sums of the runs, pairwise. What is lost is of the order of RUN roundings at worst, whatever P is.
+(A dot product of BLAS adds up many numbers side by side; for it :data:`LONG_RUN` is as good.)
 
 *Speed.* An image is larger than the cache and its passes wait for memory. So an operation goes through the batch in
 pieces, :func:`samples_at_a_time`, and makes all its passes over one piece before it looks at the next. How the batch is
@@ -18,10 +19,12 @@ from math import prod
 
 from attn_ref.backend import Array, Backend
 
-__all__ = ["RUN", "dots", "samples_at_a_time", "sums"]
+__all__ = ["LONG_RUN", "RUN", "dots", "samples_at_a_time", "sums"]
 
 RUN = 64
 """Pixels that are added up in one go."""
+LONG_RUN = 1024
+"""Products of pixels that BLAS adds up in one go."""
 
 
 def samples_at_a_time(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
@@ -32,32 +35,37 @@ def samples_at_a_time(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
 
 def sums(backend: Backend, X: Array) -> Array:
     """Σ_p X. (N, C, P) -> (N, C)."""
-    runs, rest = _runs(X)
-    if _pixels_side_by_side(X):
-        rows = runs.reshape(-1, runs.shape[3])  # one tall matrix
-        total = _pairwise(backend, (rows @ backend.xp.ones(rows.shape[1], X.dtype)).reshape(runs.shape[:3]))
-    else:
-        total = _pairwise(backend, runs.sum(axis=-1))
-    return total if rest.shape[2] == 0 else total + rest.sum(axis=2)
+    runs, rest = _runs(X, RUN)
+    if _pixels_side_by_side(X) and rest is None:
+        rows = X.reshape(-1, runs.shape[3])  # all runs of all channels: one tall matrix
+        return _pairwise(backend, (rows @ backend.xp.ones(rows.shape[1], X.dtype)).reshape(runs.shape[:3]))
+    total = _pairwise(backend, runs.sum(axis=3))
+    return total if rest is None else total + rest.sum(axis=2)
 
 
 def dots(backend: Backend, X: Array, Y: Array) -> Array:
     """Σ_p X ∘ Y of two images in the same layout. (N, C, P) twice -> (N, C)."""
-    (x, x_rest), (y, y_rest) = _runs(X), _runs(Y)
-    if _pixels_side_by_side(X):
+    side_by_side = _pixels_side_by_side(X)
+    (x, x_rest), (y, y_rest) = (_runs(image, LONG_RUN if side_by_side else RUN) for image in (X, Y))
+    if side_by_side:
         products = (x[..., None, :] @ y[..., :, None])[..., 0, 0]
     else:
         products = backend.xp.einsum("nckp,nckp->nck", x, y)
     total = _pairwise(backend, products)
-    return total if x_rest.shape[2] == 0 else total + (x_rest * y_rest).sum(axis=2)
+    return total if x_rest is None else total + (x_rest * y_rest).sum(axis=2)
 
 
-def _runs(X: Array) -> tuple[Array, Array]:
-    """An image as runs of pixels (N, C, K, P // K), no longer than RUN, and the fewer than K pixels that are left."""
+def _runs(X: Array, longest: int) -> tuple[Array, Array | None]:
+    """An image as runs of pixels, (N, C, K, P // K), and the fewer than K pixels that are left, if any.
+
+    A length that divides P is taken if there is one not much below the longest.
+    """
     N, C, P = X.shape
-    count = max(1, -(-P // RUN))
-    length = P // count
-    return X[:, :, : count * length].reshape(N, C, count, length), X[:, :, count * length :]
+    lengths = range(min(longest, P), min(longest, P) // 4, -1)
+    length = next((length for length in lengths if P % length == 0), lengths[0])
+    count = P // length
+    runs = X[:, :, : count * length].reshape(N, C, count, length)
+    return runs, None if count * length == P else X[:, :, count * length :]
 
 
 def _pixels_side_by_side(X: Array) -> bool:

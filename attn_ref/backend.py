@@ -40,8 +40,6 @@ class Backend:
         The name by which users know it, "numpy" or "cupy".
     xp, special : module
         The library itself and its special functions.
-    chunk : int
-        How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     array_types : tuple of type
         The classes whose instances are accepted, exactly: subclasses may mean something else by ``*``.
     gather, scatter, dot : callable
@@ -54,6 +52,8 @@ class Backend:
         Waits until everything asked for has been computed; for timers.
     device_of : callable
         Where an array lies; two arrays of one call must lie in the same place.
+    chunk : int
+        How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     unless_nowhere : callable
         A mask, or None if it is known to hold nowhere. Where finding out would mean waiting for a device, the mask.
     """
@@ -61,7 +61,6 @@ class Backend:
     name: str
     xp: ModuleType
     special: ModuleType
-    chunk: int
     array_types: tuple[type, ...]
     gather: Callable[[Array, Array, Array], Array]
     scatter: Callable[[Array, Array, Array, int], Array]
@@ -70,6 +69,7 @@ class Backend:
     to_host: Callable[[Array], np.ndarray[Any, Any]]
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
+    chunk: int = 2**18
     unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
 
 
@@ -81,7 +81,6 @@ def _numpy() -> Backend:
         name="numpy",
         xp=np,
         special=scipy.special,
-        chunk=2**17,
         array_types=(np.ndarray, np.memmap),
         gather=_execute.gather_csr,
         scatter=_execute.scatter_csr,
