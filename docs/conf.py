@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import attn_ref
 import attn_ref.blocks
+import attn_ref.conventions
 import attn_ref.datasets
 
 project = "attn_ref"
@@ -52,7 +53,7 @@ def _groups(package: ModuleType) -> list[dict[str, object]]:
     return groups
 
 
-_PACKAGES = (attn_ref, attn_ref.blocks, attn_ref.datasets)
+_PACKAGES = (attn_ref, attn_ref.blocks, attn_ref.conventions, attn_ref.datasets)
 autosummary_context = {"groups": {package.__name__: _groups(package) for package in _PACKAGES}}
 
 

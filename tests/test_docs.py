@@ -16,6 +16,7 @@ from numpydoc.docscrape import FunctionDoc
 
 import attn_ref
 import attn_ref.blocks
+import attn_ref.conventions
 
 ROOT = Path(__file__).parents[1]
 MODULES = ["attn_ref", *sorted(info.name for info in pkgutil.walk_packages(attn_ref.__path__, "attn_ref."))]
@@ -28,11 +29,12 @@ def resolve(name):
 
 NAMES = [name for name in attn_ref.__all__ if callable(getattr(attn_ref, name))]
 NAMES += [
-    f"blocks.{name}"
-    for name, value in ((name, getattr(attn_ref.blocks, name)) for name in attn_ref.blocks.__all__)
-    if inspect.isclass(value) or inspect.isfunction(value)
+    f"{package}.{name}"
+    for package in ("blocks", "conventions")
+    for name in getattr(attn_ref, package).__all__
+    if inspect.isclass(resolve(f"{package}.{name}")) or inspect.isfunction(resolve(f"{package}.{name}"))
 ]
-CHECKS_NOTHING = {"blocks.prefixed"}
+CHECKS_NOTHING = {"blocks.prefixed", "conventions.PixelMap.pixels"}
 METHODS = [
     f"{name}.{attribute}"
     for name in NAMES
@@ -100,7 +102,7 @@ def test_docstrings_are_numpydoc(name):
     assert [error for error in errors if error[0] not in STYLE] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/gradient-checks.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/gradient-checks.md", "docs/rosetta.md"])
 def test_code_on_the_pages_runs(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

@@ -64,6 +64,7 @@ def draw_errors(results: Mapping[str, Any]) -> Figure:
                     alpha=0.85,
                 )
         panel.set(title=data, xlabel="epoch", yscale="log")
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_formatter(_few_labels)
         panel.grid(alpha=0.3, which="both")
@@ -86,8 +87,8 @@ def draw_looking(inputs: Array, history: Sequence[Mapping[str, Any]]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        For each image two rows: the input, with the outline of the glimpse on it and a dot at the glimpse's upper left
-        corner; and the glimpse. For each of a few epochs a column.
+        A column for each image, and for each of a few epochs two rows: the input, with the outline of the glimpse on it
+        and a dot at the glimpse's upper left corner; and the glimpse.
     """
     records = chosen_epochs(history)
     size = (28, 28)

@@ -176,5 +176,12 @@ def verdicts(
         found = "is a **tie**" if tie else f"holds{every}" if a < b else "**does not hold**"
         line = f"- {data}: {better} below {other} {found}: "
         line += f"{100 * a:.1f} against {100 * b:.1f} %."
+        if len(one) > 1 and not every and not tie:
+            line += f" By seed: {_listed(one)} against {_listed(two)}."
         lines.append(line if a < b and not tie else f"{line} {reasons.get(f'{better} < {other}', '')}".rstrip())
     return lines
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    """Numbers in hundredths, one for each seed."""
+    return ", ".join(f"{100 * number:.1f}" for number in numbers)

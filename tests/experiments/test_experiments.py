@@ -210,3 +210,9 @@ def test_trainings_differ_in_name_and_seed_and_share_their_samples():
     settings = Settings(1, 1, 1)
     one, other = (Training("upright", net, "R", 1, settings).generators()[1].random(5) for net in ("a", "b"))
     assert (one == other).all()
+
+
+def test_the_published_page_is_generated_from_the_published_results():
+    docs = Path(__file__).parents[2] / "docs"
+    found = [read(docs / "experiments" / f"{name}.json") for name in EXPERIMENTS]
+    assert (docs / "experiments.md").read_text(encoding="utf-8") == render_page(found, "experiments")
