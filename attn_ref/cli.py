@@ -171,7 +171,7 @@ def check(
     ] = None,
     examples: Annotated[
         int, typer.Option(help="Calls drawn for each variant (mode, padding, alignment, 2-D or 3-D).")
-    ] = 16,
+    ] = 8,
     seed: Annotated[int, typer.Option(help="The same seed draws the same calls.")] = 0,
     dtype: Annotated[str, typer.Option(help="float64, float32 or float16.", metavar="WORD")] = "float64",
     backend: Annotated[str, typer.Option(help="numpy or cupy.", metavar="WORD")] = "numpy",

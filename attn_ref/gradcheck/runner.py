@@ -97,7 +97,7 @@ def pairs(
 def run(
     chosen: Sequence[tuple[str, str]],
     *,
-    examples: int = 16,
+    examples: int = 8,
     seed: int = 0,
     dtype: str = "float64",
     backend: str = "numpy",

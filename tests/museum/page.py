@@ -13,7 +13,7 @@ HEAD = """\
 
 Mistakes that real samplers have made, where a source is given, and others that are easy to make. Each is kept as a
 small patch ({file}), planted alone in a test, and must be caught by at least the properties named here, with three
-calls a variant; `attn-ref check` draws sixteen and may catch it elsewhere too. This page is generated from the same
+calls a variant; `attn-ref check` draws eight and may catch it elsewhere too. This page is generated from the same
 table: `python -m tests.museum.page`.
 
 | operation | the mistake | seen in | caught by |
