@@ -109,7 +109,9 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folders, tmp_path)
     arguments += [word for entry in ONLY["upright"] for word in ("--only", entry)]
     command = [sys.executable, "-m", "attn_ref", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child ignores what its parent ignores
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    signal.signal(signal.SIGINT, before)
     until = time.monotonic() + 120
     while not list(tmp_path.glob("out/checkpoints/*.npz")) and time.monotonic() < until:
         assert process.poll() is None

@@ -38,7 +38,7 @@ def test_verdicts():
     assert verdicts(found, "R", "error", pairs, {"B < A": "Because."}) == [
         "- R: A below B holds, in every pair of seeds: 15.0 against 35.0 %.",
         "- R: C below A holds: 12.5 against 15.0 %. By seed: 15.0, 10.0 against 10.0, 20.0.",
-        "- R: B below A **does not hold**: 35.0 against 15.0 %. Because.",
+        "- R: B below A **does not hold**: 35.0 against 15.0 %. By seed: 30.0, 40.0 against 10.0, 20.0. Because.",
         "- R: A below D is a **tie**: 15.0 against 15.0 %.",
     ]
 
