@@ -33,8 +33,7 @@ The map of ẋ takes away the parts along 1 and along x̂. It is symmetric, so i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, prod
-from numbers import Real
+from math import inf, prod
 from typing import NamedTuple
 
 from attn_ref import validation
@@ -222,9 +221,7 @@ def batch_norm_statistics(
     BatchNormStatistics(running_mean=array([1.]), running_var=array([1.5]))
     """
     call = _check_arrays({"input": input, "running_mean": running_mean, "running_var": running_var}, ())
-    momentum = _real("momentum", momentum)
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"momentum={momentum!r}: expected a number from 0 to 1")
+    momentum = validation.real("momentum", momentum, "from 0 to 1", lambda value: 0 <= value <= 1)
     count = _count(input.shape)
     if count < 2:
         _few(input.shape, count)
@@ -287,9 +284,7 @@ def _call(arrays: dict[str, Array], training: object, eps: object) -> tuple[Numb
     """Check the arguments of batch_norm and its backward pass."""
     call = _check_arrays(arrays, ("weight", "bias", "running_mean", "running_var"))
     training = validation.flag("training", training)
-    eps = _real("eps", eps)
-    if not (eps > 0 and isfinite(eps)):
-        raise ValueError(f"eps={eps!r}: expected a positive number")
+    eps = validation.real("eps", eps, "that is positive and finite", lambda value: 0 < value < inf)
     shape = arrays["input"].shape
     if training and _count(shape) == 1:
         _few(shape, 1)
@@ -322,9 +317,3 @@ def _few(shape: tuple[int, ...], count: int) -> None:
         f"input has shape {shape}, {count} value{'s' * (count != 1)} for each channel: their variance says nothing; "
         "expected at least 2, in samples and pixels together"
     )
-
-
-def _real(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__} {value!r}")
-    return float(value)
