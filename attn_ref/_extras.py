@@ -15,6 +15,7 @@ EXTRAS = {
     "mlxtend": ("mlxtend", "train"),
     "skimage": ("scikit-image", "train"),
     "sklearn": ("scikit-learn", "train"),
+    "jupyterlab": ("jupyterlab", "tutorials"),
 }
 """By the name of a module: its package, and the extra that installs it."""
 

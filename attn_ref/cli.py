@@ -322,6 +322,41 @@ def bench(
 
 
 @app.command()
+def tutorials(
+    target: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to copy them; made if need be.", show_default=True)
+    ] = Path("attn-ref-tutorials"),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Copy only; do not open JupyterLab.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace notebooks that are there already, with what you changed in them.")
+    ] = False,
+) -> None:
+    """Copy the tutorials to a folder and open them in JupyterLab.
+
+    They are Jupyter notebooks with outputs: affine grids, sampling, its backward pass, gradient checks, training,
+    squeeze-and-excitation, second derivatives. A notebook that is there already is kept, with your work in it. Ctrl-C
+    closes JupyterLab. Exit status: 0, 2 after an error, or JupyterLab's own.
+
+    Example: copy them without opening anything:
+
+        attn-ref tutorials my-notebooks --no-open
+    """
+    with failing_in_one_line("tutorials"):
+        from attn_ref.tutorials import check_lab, copy_notebooks, open_lab
+
+        if not no_open:
+            check_lab()
+        written, kept = copy_notebooks(target, replace=force)
+    for path in written:
+        typer.echo(f"wrote {path}")
+    if kept:
+        typer.echo(f"kept {len(kept)} that you had in {target}; --force replaces them")
+    if not no_open:
+        typer.echo(f"opening JupyterLab in {target}; Ctrl-C closes it")
+        raise typer.Exit(open_lab(target))
+
+
+@app.command()
 def info(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, for programs and bug reports.")

@@ -22,10 +22,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_target", "draw_sampling", "encode"]
+__all__ = ["COLOURS", "check_target", "draw_sampling", "encode"]
 
-# Of the palette of Okabe and Ito, which colour-blind people can tell apart; edged dark, they stand out from a photo.
-_LINE, _FRAME, _EDGE = "#56B4E9", "#F0E442", "#202020"
+COLOURS = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "red": "#D55E00",
+    "purple": "#CC79A7",
+}
+"""The palette of Okabe and Ito, which colour-blind people can tell apart. Yellow is for use on dark only."""
+
+# Edged dark, they stand out from a photo.
+_LINE, _FRAME, _EDGE = COLOURS["sky"], COLOURS["yellow"], "#202020"
 
 _DPI = 100
 

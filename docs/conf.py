@@ -1,12 +1,17 @@
 """How the documentation is built: python -m sphinx -W --keep-going -b html docs docs/_build/html."""
 
+import hashlib
 import inspect
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+sys.path[:0] = [str(ROOT), str(HERE)]
 
 import attn_ref
 import attn_ref.blocks
@@ -18,13 +23,13 @@ author = "The attn_ref authors"
 copyright = author
 version = release = attn_ref.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "_mathml"]
 exclude_patterns = ["_build", "_templates", "README.md", "reference/properties.md"]
 templates_path = ["_templates"]
 
-# Formulas are Unicode text and code blocks, so a page needs no script from elsewhere and reads well offline.
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 3
+html_math_renderer = "mathml"
 
 numpydoc_show_class_members = False  # the templates say which members are shown
 autodoc_typehints = "none"  # shapes and dtypes are in the text
@@ -66,16 +71,55 @@ def _write_properties() -> None:
     for name, prop in PROPERTIES.items():
         of = ", ".join(f"`{operation.name}`" for operation in OPERATIONS.values() if prop.applies(operation))
         rows.append(f"| {name} | {prop.summary} | {of} |")
-    folder = Path(__file__).parent / "reference"
+    folder = HERE / "reference"
     folder.mkdir(exist_ok=True)
     (folder / "properties.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 _write_properties()
 
+
+def _copy_tutorials() -> None:
+    """The notebooks' sources, which lie outside this folder; a page that did not change is not touched."""
+    target = HERE / "tutorials"
+    target.mkdir(exist_ok=True)
+    sources = {source.name: source for source in (ROOT / "tutorials").glob("[0-9][0-9]-*.md")}
+    for page in target.glob("*.md"):
+        if page.name not in sources:
+            page.unlink()
+    for name, source in sources.items():
+        page = target / name
+        if not page.exists() or page.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, page)
+
+
+def _fingerprint() -> str:
+    """Of everything that a notebook may import from here: what it gave holds for this code only."""
+    code = hashlib.sha256()
+    for path in sorted((ROOT / "attn_ref").rglob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()[:16]
+
+
+_copy_tutorials()
+if not any((HERE / "tutorials").iterdir()):
+    exclude_patterns.append("tutorials.md")
+
+# Every notebook is run, from top to bottom; one that raises fails the build. Kept is what the same code gave before.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE / "_build" / "notebooks" / _fingerprint())
+nb_execution_timeout = 60
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_ipywidgets_js = {}  # no script from elsewhere
+nb_mime_priority_overrides = [("html", "text/html", 1)]
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
 html_theme = "furo"
 html_title = "attn_ref"
-html_static_path = ["_static"] if (Path(__file__).parent / "_static").is_dir() else []
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
 html_show_sphinx = False
 
 
