@@ -81,6 +81,13 @@ class Film:
         How long each frame is shown.
     play : bool
         Whether it plays by itself, or waits for the slider. It never does for readers who asked for less motion.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> made = film([np.zeros((4, 6), np.uint8)] * 5, alt="nothing moves", labels="abcde")
+    >>> made.size, made.labels, made.columns
+    ((4, 6), ('a', 'b', 'c', 'd', 'e'), 2)
     """
 
     sheet: bytes = field(repr=False)

@@ -92,6 +92,18 @@ def draw_sampling(
     Notes
     -----
     Parts of the grid beyond one width or height of the source outside it are cut off. A NaN leaves a gap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref import affine_grid, grid_sample
+    >>> image = np.random.default_rng(0).uniform(size=(1, 1, 20, 30))
+    >>> theta = np.array([[[0.8, 0.4, 0.0], [-0.4, 0.8, 0.0]]])
+    >>> grid = affine_grid(theta, image.shape, align_corners=False)
+    >>> result = grid_sample(image, grid, align_corners=False)
+    >>> figure = draw_sampling(image[0, 0], grid, result[0, 0], align_corners=False)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['source, and where it is sampled', 'result']
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -143,6 +155,12 @@ def check_target(path: Path) -> None:
         other than a file is in the way.
     ModuleNotFoundError
         If Matplotlib is missing.
+
+    Examples
+    --------
+    >>> check_target(Path("figure.txt"))
+    Traceback (most recent call last):
+    ValueError: figure.txt: the suffix '.txt' is of no figure; use one of .png, .jpg, .webp, .tif, .pdf, .svg
     """
     import matplotlib  # noqa: F401  # found missing now rather than after the work
 
@@ -165,6 +183,12 @@ def encode(figure: Figure, path: Path) -> bytes:
     -------
     bytes
         The file's content.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> encode(Figure(figsize=(1, 1)), Path("figure.png"))[1:4]
+    b'PNG'
     """
     content = io.BytesIO()
     kind = path.suffix.lower().removeprefix(".")

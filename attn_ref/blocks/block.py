@@ -64,6 +64,17 @@ class Block(ABC):
 
     A block owns its parameters under one name. To share them, run one child twice and add its two gradients; a child
     under two names would be trained twice, each time with a part of its gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Scale(Block):
+    ...     def _forward(self, x, training):
+    ...         s = self.params["s"]
+    ...         return s * x, lambda grad_y: (s * grad_y, {"s": (grad_y * x).sum(keepdims=True).ravel()}), {}
+    >>> y, backward = Scale({"s": np.array([3.0])}).forward(np.array([1.0, 2.0]))
+    >>> y, backward(np.array([1.0, 1.0]))
+    (array([3., 6.]), (array([3., 3.]), {'s': array([3.])}))
     """
 
     def __init__(
@@ -201,5 +212,11 @@ def prefixed(name: str, arrays: Mapping[str, Array]) -> Arrays:
     -------
     dict of str to array
         The same arrays as "NAME.own".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> prefixed("conv1", {"weight": np.zeros(2), "bias": np.zeros(1)}).keys()
+    dict_keys(['conv1.weight', 'conv1.bias'])
     """
     return {f"{name}.{key}": array for key, array in arrays.items()}

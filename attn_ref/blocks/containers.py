@@ -16,7 +16,15 @@ __all__ = ["Flatten", "Identity", "Residual", "Sequential"]
 
 
 class Flatten(Block):
-    """All that belongs to a sample in one row: (N, …) to (N, F). The output may share memory with the input."""
+    """All that belongs to a sample in one row: (N, …) to (N, F). The output may share memory with the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = Flatten().forward(np.zeros((5, 3, 4, 2)))
+    >>> y.shape, backward(y)[0].shape
+    ((5, 24), (5, 3, 4, 2))
+    """
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Pullback, Arrays]:
         validation.numbers(input=x)
@@ -31,7 +39,15 @@ class Flatten(Block):
 
 
 class Identity(Block):
-    """The input itself."""
+    """The input itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = Identity().forward(np.array([[1.0, 2.0]]))
+    >>> y, backward(y)[1]
+    (array([[1., 2.]]), {})
+    """
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Pullback, Arrays]:
         validation.numbers(input=x)
@@ -55,6 +71,17 @@ class Sequential(Block):
     Notes
     -----
     y = f₂(f₁(x)): the pullbacks run in reverse, each on the cotangent that the one after it returned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.blocks import Activation, Linear
+    >>> rng = np.random.default_rng(0)
+    >>> net = Sequential(Linear(4, 8, rng=rng), Activation("relu"), Linear(8, 3, rng=rng))
+    >>> y, backward = net.forward(np.ones((5, 4), np.float32))
+    >>> grad_x, grads = backward(np.ones_like(y))
+    >>> sorted(grads) == sorted(net.params), sorted(grads)
+    (True, ['0.bias', '0.weight', '2.bias', '2.weight'])
     """
 
     def __init__(self, *blocks: Block) -> None:
@@ -103,6 +130,13 @@ class Residual(Block):
     Notes
     -----
     Both ways get the cotangent of Y, and the cotangents of X that they return are added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = Residual(Identity()).forward(np.array([[1.0, 2.0]]))
+    >>> y, backward(np.ones_like(y))[0]
+    (array([[2., 4.]]), array([[2., 2.]]))
     """
 
     def __init__(self, body: Block, shortcut: Block | None = None) -> None:

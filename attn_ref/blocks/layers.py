@@ -122,6 +122,15 @@ class Conv2d(Block):
     ------
     TypeError, ValueError
         If an argument is of another kind or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Conv2d(3, 8, 3, padding=1, stride=2, rng=np.random.default_rng(0))
+    >>> y, backward = layer.forward(np.ones((5, 3, 6, 8), np.float32))
+    >>> grad_x, grads = backward(np.ones_like(y))
+    >>> y.shape, {name: grad.shape for name, grad in grads.items()}
+    ((5, 8, 3, 4), {'weight': (8, 3, 3, 3), 'bias': (8,)})
     """
 
     def __init__(
@@ -192,6 +201,15 @@ class BatchNorm(Block):
     S. Ioffe and C. Szegedy, "Batch Normalization", ICML 2015. As in PyTorch the batch is normalised with its biased
     variance while the running variance follows the unbiased one. Of PyTorch's buffers ``num_batches_tracked`` is left
     out: it only counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> norm = BatchNorm(1, dtype="float64")
+    >>> y, backward, buffers = norm.forward(np.array([[1.0], [3.0]]), training=True)
+    >>> norm.assign(buffers)
+    >>> norm.buffers["running_mean"], norm.buffers["running_var"]
+    (array([0.2]), array([1.1]))
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
@@ -248,6 +266,13 @@ class Activation(_Fixed):
     ------
     TypeError, ValueError
         If there is no such activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = Activation("relu").forward(np.array([[-1.0, 2.0]]))
+    >>> y, backward(np.array([[5.0, 5.0]]))
+    (array([[0., 2.]]), (array([[0., 5.]]), {}))
     """
 
     def __init__(self, activation: Any, **options: Any) -> None:
@@ -275,6 +300,13 @@ class MaxPool2d(_Fixed):
     ------
     TypeError, ValueError
         If an argument is of another kind or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = MaxPool2d(2).forward(np.ones((1, 3, 4, 6)))
+    >>> y.shape, backward(y)[0].shape
+    ((1, 3, 2, 3), (1, 3, 4, 6))
     """
 
     def __init__(self, kernel_size: Pair, *, stride: Pair | None = None, padding: Pair = 0) -> None:
@@ -295,6 +327,13 @@ class AvgPool2d(_Fixed):
     ------
     TypeError, ValueError
         As in :class:`MaxPool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = AvgPool2d(2).forward(np.ones((1, 3, 4, 6)))
+    >>> y.shape, backward(y)[0].shape
+    ((1, 3, 2, 3), (1, 3, 4, 6))
     """
 
     def __init__(self, kernel_size: Pair, *, stride: Pair | None = None, padding: Pair = 0) -> None:
@@ -302,7 +341,15 @@ class AvgPool2d(_Fixed):
 
 
 class GlobalAvgPool(_Fixed):
-    """The mean of each channel: (N, C, …) to (N, C)."""
+    """The mean of each channel: (N, C, …) to (N, C).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, backward = GlobalAvgPool().forward(np.ones((1, 3, 4, 6)))
+    >>> y.shape, backward(y)[0].shape
+    ((1, 3), (1, 3, 4, 6))
+    """
 
     def __init__(self) -> None:
         super().__init__(global_avg_pool, global_avg_pool_backward, {})

@@ -178,6 +178,15 @@ class Adam:
     -----
     D. Kingma and J. Ba, "Adam", ICLR 2015, algorithm 1; ``torch.optim.Adam``. The weight decay is part of the gradient,
     unlike AdamW's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimiser = Adam(0.1)
+    >>> params, grads = {"w": np.array([1.0])}, {"w": np.array([250.0])}
+    >>> params, state = optimiser.step(params, grads, optimiser.init(params))
+    >>> params["w"]  # the first step is the learning rate, whatever the size of the gradient
+    array([0.9])
     """
 
     learning_rate: float = 1e-3
@@ -283,6 +292,12 @@ def clip_gradients(grads: Mapping[str, Array], max_norm: float) -> tuple[Arrays,
     -----
     R. Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1;
     ``torch.nn.utils.clip_grad_norm_``, which has the 10⁻⁶ too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clip_gradients({"w": np.array([3.0, 4.0])}, 1.0)  # the norm was 5
+    ({'w': array([0.59999988, 0.79999984])}, 5.0)
     """
     validation.real("max_norm", max_norm, "above 0", lambda number: 0 < number < inf)
     calls = {name: validation.numbers(**{name: grad}) for name, grad in grads.items()}

@@ -40,6 +40,17 @@ def save(block: Block, path: str | os.PathLike[str]) -> None:
     ------
     ValueError
         If the file cannot be written; one that exists stays as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> from attn_ref.blocks import Linear
+    >>> layer = Linear(3, 2, rng=np.random.default_rng(0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(layer, f"{folder}/layer.npz")
+    ...     sorted(load_arrays(f"{folder}/layer.npz"))
+    ['bias', 'weight']
     """
     save_arrays(path, {**block.params, **block.buffers})
 
@@ -59,6 +70,18 @@ def load(block: Block, path: str | os.PathLike[str]) -> None:
     ValueError
         If the file cannot be read, is damaged, or does not fit: the message lists names that are missing, names that
         the block does not have, and shapes and dtypes that differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> from attn_ref.blocks import Linear
+    >>> one, other = (Linear(3, 2, rng=np.random.default_rng(seed)) for seed in (0, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(one, f"{folder}/layer.npz")
+    ...     load(other, f"{folder}/layer.npz")
+    >>> bool((one.params["weight"] == other.params["weight"]).all())
+    True
     """
     found = load_arrays(path)
     wanted = {**block.params, **block.buffers}
@@ -100,6 +123,15 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> No
     ValueError
         If a name is empty or holds a slash, a backslash or a null character, or the file cannot be written; one that
         exists stays as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_arrays(f"{folder}/arrays.npz", {"conv1.weight": np.array([1.0, 2.0])})
+    ...     print(load_arrays(f"{folder}/arrays.npz"))
+    {'conv1.weight': array([1., 2.])}
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -139,6 +171,15 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     ValueError
         If the file cannot be read, or is not a whole ``.npz`` file: cut short, damaged (each array has a checksum),
         something else, or with a pickle inside, which is never loaded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_arrays(f"{folder}/arrays.npz", {"a": np.arange(3), "b": np.zeros((2, 0))})
+    ...     {name: array.shape for name, array in load_arrays(f"{folder}/arrays.npz").items()}
+    {'a': (3,), 'b': (2, 0)}
     """
     try:
         content = Path(path).read_bytes()

@@ -34,6 +34,11 @@ class Restriction:
         ``theta(xp, parameters)``: from the parameters, a list of arrays (N,), to the six entries of theta, row by row.
     backward : callable
         ``backward(xp, grad_theta, parameters)``: from the six cotangents to those of the parameters, likewise.
+
+    Examples
+    --------
+    >>> RESTRICTIONS["attention"].identity  # scale, and the centre's x and y
+    (1, 0, 0)
     """
 
     identity: tuple[float, ...]
@@ -139,6 +144,13 @@ def theta_of_backward(grad_theta: Array, parameters: Array, restriction: str = "
     ------
     TypeError, ValueError
         As in :func:`theta_of`; the cotangent is checked likewise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grad_theta = np.array([[[1.0, 7.0, 2.0], [7.0, 1.0, 3.0]]])
+    >>> theta_of_backward(grad_theta, np.array([[0.5, 0.0, 0.0]]), "attention")  # s stands in theta twice
+    array([[2., 2., 3.]])
     """
     rule, call = _check_parameters(restriction, parameters=parameters, grad_theta=grad_theta)
     validation.shape("grad_theta", grad_theta, (parameters.shape[0], 2, 3), "the shape of theta")
@@ -213,6 +225,13 @@ def identity_head(in_features: int, restriction: str = "affine", *, dtype: Any =
     -----
     Nothing is random about it. Its weight gets a gradient at once; the layers before it from the second step on, when
     the weight is no longer 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> head = identity_head(12, "attention")
+    >>> head.forward(np.ones((1, 12), np.float32))[0]  # whatever comes in
+    array([[1., 0., 0.]], dtype=float32)
     """
     identity = RESTRICTIONS[validation.choice("restriction", restriction, RESTRICTIONS)].identity
     head = Linear(in_features, len(identity), rng=np.random.default_rng(0), dtype=dtype)

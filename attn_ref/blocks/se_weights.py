@@ -64,6 +64,13 @@ def load_se_weights(
 
         layers = {name: net.params[f"conv2_1_{name}"] for name in ("1x1_down", "1x1_up")}
         load_se_weights(block, {f"{name}/{i}": blob.data for name in layers for i, blob in enumerate(layers[name])})
+
+    >>> import numpy as np
+    >>> block = SqueezeExcitation(8, reduction=4, bias=True, rng=np.random.default_rng(0))
+    >>> theirs = {name: np.ones_like(array) for name, array in export_se_weights(block, "torchvision").items()}
+    >>> load_se_weights(block, theirs)
+    >>> block.params["reduce_weight"][0, 0]
+    np.float32(1.0)
     """
     found = _selected(weights, prefix, leave_out)
     ours = {**block.params, **block.buffers}
@@ -115,6 +122,13 @@ def export_se_weights(block: Block, preset: str, *, prefix: str = "") -> Arrays:
     ValueError
         If there is no such preset; or if a squeeze-and-excitation block has a bias and that system's has none, or the
         other way round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> block = SqueezeExcitation(8, reduction=4, bias=True, rng=np.random.default_rng(0))
+    >>> {name: array.shape for name, array in export_se_weights(block, "torchvision").items()}
+    {'fc1.weight': (2, 8, 1, 1), 'fc1.bias': (2,), 'fc2.weight': (8, 2, 1, 1), 'fc2.bias': (8,)}
     """
     system = SE_PRESETS[validation.choice("preset", preset, SE_PRESETS)]
     layout = LAYOUTS[system.layout]

@@ -215,6 +215,16 @@ class SpatialTransformerPair(_Transformer):
     -----
     Fang et al., "RMPE", ICCV 2017, section 3.2: STN, pose estimator and SDTN, whose γ is the inverse of theta.
     Parameters are named "localiser.…" and "body.…".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.blocks import Flatten, Identity, Sequential, identity_head
+    >>> localiser = Sequential(Flatten(), identity_head(12))
+    >>> pair = SpatialTransformerPair(localiser, Identity(), align_corners=False)
+    >>> x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
+    >>> bool(np.allclose(pair.forward(x)[0], x))  # there and back
+    True
     """
 
     def __init__(

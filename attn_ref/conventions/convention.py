@@ -25,7 +25,17 @@ __all__ = ["Convention", "TransformCotangents"]
 
 
 class TransformCotangents(NamedTuple):
-    """Cotangents of the inputs of :meth:`Convention.transform`, each with its input's shape and dtype."""
+    """Cotangents of the inputs of :meth:`Convention.transform`, each with its input's shape and dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.conventions import convention
+    >>> theta, image = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]), np.ones((1, 3, 4, 5))
+    >>> grads = convention("pytorch", align_corners=False).transform_backward(image, image, theta)
+    >>> grads.input.shape, grads.theta.shape
+    ((1, 3, 4, 5), (1, 2, 3))
+    """
 
     input: Array
     theta: Array
@@ -68,6 +78,13 @@ class Convention:
         The numbers of spatial axes that it has.
     remarks : str
         What else is to be known.
+
+    Examples
+    --------
+    >>> from attn_ref.conventions import convention
+    >>> chainer = convention("chainer")
+    >>> chainer.grid_layout, chainer.order, chainer.pixel_map
+    ('N2HW', 'x first', 'AC1')
     """
 
     name: str

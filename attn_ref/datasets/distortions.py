@@ -98,7 +98,15 @@ class Distorted(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """What theta does: ``rotate`` (N,) in degrees, ``scale`` (N,), ``translate`` (N, 2) = (x, y) in pixels."""
+    """What theta does: ``rotate`` (N,) in degrees, ``scale`` (N,), ``translate`` (N, 2) = (x, y) in pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> theta = np.array([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])
+    >>> motion_of_theta(theta, (20, 20), (20, 20)).scale
+    array([0.5])
+    """
 
     rotate: Array
     scale: Array

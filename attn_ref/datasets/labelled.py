@@ -28,6 +28,13 @@ class LabelledImages:
         The images.
     labels : array, shape (N,), int64
         The class of each, from 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = LabelledImages(np.zeros((3, 1, 2, 2), np.float32), np.array([4, 0, 4]))
+    >>> len(data), len(data.take(data.labels == 4))
+    (3, 2)
     """
 
     images: Array

@@ -97,6 +97,12 @@ class StrokeDigits(LabelledImages):
         the distorted image so that the digit stands upright.
     upright : array, shape (N, 1, size, size), float32
         The digits as they were drawn.
+
+    Examples
+    --------
+    >>> digits = stroke_digits(2, 0)
+    >>> digits.labels.shape, digits.images.dtype
+    ((2,), dtype('float32'))
     """
 
     theta: Array

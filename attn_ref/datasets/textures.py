@@ -85,6 +85,12 @@ class TexturePatches(LabelledImages):
         The texture: its place in TEXTURES.
     corners : array, shape (N, 2), int64
         (row, column) of each patch's first pixel in its photograph.
+
+    Examples
+    --------
+    >>> patches = texture_patches(2, 0)
+    >>> len(patches), patches.corners.shape
+    (10, (10, 2))
     """
 
     corners: Array
@@ -119,6 +125,12 @@ def texture_patches(
         If a count is not an integer, part not a string, or rng neither a generator nor a seed.
     ValueError
         If a count is too small, the patch larger than the smallest part, or the part unknown.
+
+    Examples
+    --------
+    >>> patches = texture_patches(2, 0, size=24)
+    >>> patches.images.shape
+    (10, 1, 24, 24)
     """
     n, size, rng = check_count("n_per_class", n_per_class), check_count("size", size, 2), generator(rng)
     part = choice("part", part, ("train", "test"))

@@ -120,40 +120,77 @@ def scalar_activation(name: str, **options: Fraction | float) -> tuple[Derivativ
 
 
 def activation(x: npt.ArrayLike, *, name: str, **options: float) -> Precise:
-    """f(x), element by element."""
+    """f(x), element by element.
+
+    Examples
+    --------
+    >>> print(activation([1], name="sigmoid")[0])
+    0.73105857863000487925115924182183627436514464016506
+    """
     f, _, _ = scalar_activation(name, **options)
     return _each(f, to_precise(x, "x"))
 
 
 def activation_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, name: str, **options: float) -> Precise:
-    """f′(x) · dy."""
+    """f′(x) · dy.
+
+    Examples
+    --------
+    >>> activation_backward([5, 5], [-1, 2], name="relu").astype(float)
+    array([0., 5.])
+    """
     _, f1, _ = scalar_activation(name, **options)
     return _each(lambda dy, x: f1(x) * dy, to_precise(grad_output, "grad_output"), to_precise(x, "x"))
 
 
 def activation_jvp(x: npt.ArrayLike, x_tangent: npt.ArrayLike, *, name: str, **options: float) -> Precise:
-    """f′(x) · ẋ."""
+    """f′(x) · ẋ.
+
+    Examples
+    --------
+    >>> activation_jvp([0], [8], name="sigmoid").astype(float)  # 8 · σ(0)(1 − σ(0))
+    array([2.])
+    """
     return activation_backward(x_tangent, x, name=name, **options)
 
 
 def activation_double_backward(
     grad_grad_x: npt.ArrayLike, grad_output: npt.ArrayLike, x: npt.ArrayLike, *, name: str, **options: float
 ) -> tuple[Precise, Precise]:
-    """V · f′(x) and V · dy · f″(x)."""
+    """V · f′(x) and V · dy · f″(x).
+
+    Examples
+    --------
+    >>> of_grad, of_x = activation_double_backward([1], [8], [0], name="sigmoid")
+    >>> float(of_grad[0]), float(of_x[0])  # σ′(0) = 1/4, σ″(0) = 0
+    (0.25, 0.0)
+    """
     _, f1, f2 = scalar_activation(name, **options)
     V, dy, x = to_precise(grad_grad_x), to_precise(grad_output), to_precise(x)
     return _each(lambda V, x: V * f1(x), V, x), _each(lambda V, dy, x: V * dy * f2(x), V, dy, x)
 
 
 def glu(x: npt.ArrayLike, *, axis: int = 1) -> Precise:
-    """A · σ(b), where a and b are the halves of x along the axis."""
+    """A · σ(b), where a and b are the halves of x along the axis.
+
+    Examples
+    --------
+    >>> glu([[6, 0]]).astype(float)  # 6 · σ(0)
+    array([[3.]])
+    """
     s, _, _ = scalar_activation("sigmoid")
     a, b = np.split(to_precise(x, "x"), 2, axis=axis)
     return _each(lambda a, b: a * s(b), a, b)
 
 
 def glu_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, axis: int = 1) -> Precise:
-    """Dy · σ(b) beside dy · a · σ′(b)."""
+    """Dy · σ(b) beside dy · a · σ′(b).
+
+    Examples
+    --------
+    >>> glu_backward([[1]], [[6, 0]]).astype(float)  # σ(0), and 6 · σ′(0)
+    array([[0.5, 1.5]])
+    """
     s, s1, _ = scalar_activation("sigmoid")
     dy = to_precise(grad_output, "grad_output")
     a, b = np.split(to_precise(x, "x"), 2, axis=axis)
@@ -162,7 +199,13 @@ def glu_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, axis: int = 1)
 
 
 def glu_jvp(x: npt.ArrayLike, x_tangent: npt.ArrayLike, *, axis: int = 1) -> Precise:
-    """ȧ · σ(b) + a · σ′(b) · ḃ."""
+    """ȧ · σ(b) + a · σ′(b) · ḃ.
+
+    Examples
+    --------
+    >>> glu_jvp([[6, 0]], [[1, 1]]).astype(float)
+    array([[2.]])
+    """
     s, s1, _ = scalar_activation("sigmoid")
     a, b = np.split(to_precise(x, "x"), 2, axis=axis)
     a_dot, b_dot = np.split(to_precise(x_tangent, "x_tangent"), 2, axis=axis)
@@ -172,7 +215,14 @@ def glu_jvp(x: npt.ArrayLike, x_tangent: npt.ArrayLike, *, axis: int = 1) -> Pre
 def glu_double_backward(
     grad_grad_x: npt.ArrayLike, grad_output: npt.ArrayLike, x: npt.ArrayLike, *, axis: int = 1
 ) -> tuple[Precise, Precise]:
-    """Cotangents of dy and x, given V and W of the two halves of dx."""
+    """Cotangents of dy and x, given V and W of the two halves of dx.
+
+    Examples
+    --------
+    >>> of_grad, of_x = glu_double_backward([[1, 0]], [[1]], [[6, 0]])
+    >>> of_grad.astype(float), of_x.astype(float)
+    (array([[0.5]]), array([[0.  , 0.25]]))
+    """
     _, s1, s2 = scalar_activation("sigmoid")
     dy = to_precise(grad_output, "grad_output")
     a, b = np.split(to_precise(x, "x"), 2, axis=axis)

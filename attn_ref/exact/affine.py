@@ -57,6 +57,11 @@ def affine_grid(theta: npt.ArrayLike, size: Sequence[int], *, align_corners: boo
     ------
     ValueError
         Shapes that do not fit together, or a number that is not finite.
+
+    Examples
+    --------
+    >>> affine_grid([[[1, 0, 0], [0, 1, 0]]], (1, 1, 1, 3), align_corners=False)[0, 0, :, 0]
+    array([Fraction(-2, 3), Fraction(0, 1), Fraction(2, 3)], dtype=object)
     """
     spatial = _check_size(size)
     matrices = to_fractions(theta, "theta")
@@ -80,6 +85,12 @@ def affine_grid_backward(grad_grid: npt.ArrayLike, size: Sequence[int], *, align
     Returns
     -------
     ndarray of Fraction, shape (N, 2, 3) or (N, 3, 4)
+
+    Examples
+    --------
+    >>> grad_grid = [[[[1, 0], [0, 0], [0, 0]]]]  # x of the first of three points
+    >>> affine_grid_backward(grad_grid, (1, 1, 1, 3), align_corners=False)[0, 0]
+    array([Fraction(-2, 3), Fraction(0, 1), Fraction(1, 1)], dtype=object)
     """
     spatial = _check_size(size)
     cotangent = to_fractions(grad_grid, "grad_grid")
@@ -106,6 +117,11 @@ def affine_inverse(theta: npt.ArrayLike) -> FractionArray:
     ------
     ValueError
         A wrong shape, a number that is not finite, or a map without an inverse.
+
+    Examples
+    --------
+    >>> affine_inverse([[[3, 0, 1], [0, 2, 0]]])[0, 0]
+    array([Fraction(1, 3), Fraction(0, 1), Fraction(-1, 3)], dtype=object)
     """
     matrices = _check_theta(theta, "theta")
     result = zeros(matrices.shape)
@@ -128,6 +144,11 @@ def affine_inverse_backward(grad_inverse: npt.ArrayLike, theta: npt.ArrayLike) -
     Returns
     -------
     ndarray of Fraction, shape of `theta`
+
+    Examples
+    --------
+    >>> affine_inverse_backward([[[1, 0, 0], [0, 0, 0]]], [[[3, 0, 0], [0, 2, 0]]])[0, 0, 0]  # -1/a**2
+    Fraction(-1, 9)
     """
     matrices = _check_theta(theta, "theta")
     cotangent = _check_like(grad_inverse, matrices, "grad_inverse")
@@ -149,6 +170,11 @@ def affine_inverse_jvp(theta: npt.ArrayLike, theta_tangent: npt.ArrayLike) -> Fr
     Returns
     -------
     ndarray of Fraction, shape of `theta`
+
+    Examples
+    --------
+    >>> affine_inverse_jvp([[[3, 0, 0], [0, 2, 0]]], [[[1, 0, 0], [0, 0, 0]]])[0, 0, 0]
+    Fraction(-1, 9)
     """
     matrices = _check_theta(theta, "theta")
     tangent = _check_like(theta_tangent, matrices, "theta_tangent")
@@ -177,6 +203,13 @@ def affine_inverse_double_backward(
     -------
     AffineInverseSecondCotangents
         Fields `grad_inverse` and `theta`.
+
+    Examples
+    --------
+    >>> one = [[[1, 0, 0], [0, 0, 0]]]
+    >>> of_grad, of_theta = affine_inverse_double_backward(one, one, [[[3, 0, 0], [0, 2, 0]]])
+    >>> of_grad[0, 0, 0], of_theta[0, 0, 0]  # -1/a**2 and 2/a**3
+    (Fraction(-1, 9), Fraction(2, 27))
     """
     matrices = _check_theta(theta, "theta")
     cotangent = _check_like(grad_inverse, matrices, "grad_inverse")

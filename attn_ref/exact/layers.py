@@ -52,7 +52,13 @@ class Conv2dCotangents(NamedTuple):
 
 
 def linear(input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> FractionArray:
-    """y[n, o] = b[o] + Σ_i weight[o, i] input[n, i]; arguments as in :func:`attn_ref.linear`."""
+    """y[n, o] = b[o] + Σ_i weight[o, i] input[n, i]; arguments as in :func:`attn_ref.linear`.
+
+    Examples
+    --------
+    >>> linear([[1, 2]], [[10, 1]]).astype(float)
+    array([[12.]])
+    """
     x, W = to_fractions(input, "input"), to_fractions(weight, "weight")
     output = _biased((len(x), len(W)), bias)
     for n, o, i in product(range(len(x)), *map(range, W.shape)):
@@ -63,7 +69,14 @@ def linear(input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | No
 def linear_backward(
     grad_output: npt.ArrayLike, input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None
 ) -> LinearCotangents:
-    """Hand each product's cotangent to its two factors."""
+    """Hand each product's cotangent to its two factors.
+
+    Examples
+    --------
+    >>> grads = linear_backward([[1]], [[1, 2]], [[10, 1]])
+    >>> grads[0].astype(float), grads[1].astype(float)
+    (array([[10.,  1.]]), array([[1., 2.]]))
+    """
     x, W = to_fractions(input, "input"), to_fractions(weight, "weight")
     dy = _check_like(grad_output, (len(x), len(W)))
     dx, dW, db = zeros(x.shape), zeros(W.shape), zeros((len(W),))
@@ -85,7 +98,13 @@ def conv2d(
     dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> FractionArray:
-    """y[n, o, h, w] = b[o] + Σ_cij weight[o, c, i, j] x[n, c, row, column]; arguments as in :func:`attn_ref.conv2d`."""
+    """y[n, o, h, w] = b[o] + Σ_cij weight[o, c, i, j] x[n, c, row, column]; arguments as in :func:`attn_ref.conv2d`.
+
+    Examples
+    --------
+    >>> conv2d([[[[1, 4, 9]]]], [[[[-1, 1]]]]).astype(float)
+    array([[[[3., 5.]]]])
+    """
     x, W = to_fractions(input, "input"), to_fractions(weight, "weight")
     visits = _visits(x.shape[2:], W.shape[2:], stride, padding, dilation)
     output = _biased((len(x), len(W), *_size(x.shape[2:], W.shape[2:], stride, padding, dilation)), bias)
@@ -106,7 +125,14 @@ def conv2d_backward(
     dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> Conv2dCotangents:
-    """Hand each product's cotangent to its two factors."""
+    """Hand each product's cotangent to its two factors.
+
+    Examples
+    --------
+    >>> grads = conv2d_backward([[[[1, 0]]]], [[[[1, 4, 9]]]], [[[[-1, 1]]]])
+    >>> grads[0].astype(float), grads[1].astype(float)
+    (array([[[[-1.,  1.,  0.]]]]), array([[[[1., 4.]]]]))
+    """
     x, W = to_fractions(input, "input"), to_fractions(weight, "weight")
     space = _size(x.shape[2:], W.shape[2:], stride, padding, dilation)
     dy = _check_like(grad_output, (len(x), len(W), *space))
@@ -125,7 +151,13 @@ def conv2d_backward(
 def max_pool2d(
     input: npt.ArrayLike, kernel_size: IntOrPair, *, stride: IntOrPair | None = None, padding: IntOrPair = 0
 ) -> FractionArray:
-    """Take the largest pixel of each window; arguments as in :func:`attn_ref.max_pool2d`."""
+    """Take the largest pixel of each window; arguments as in :func:`attn_ref.max_pool2d`.
+
+    Examples
+    --------
+    >>> max_pool2d([[[[1, 2, 3]]]], (1, 3))
+    array([[[[Fraction(3, 1)]]]], dtype=object)
+    """
     x = to_fractions(input, "input")
     s = kernel_size if stride is None else stride
     output = zeros((*x.shape[:2], *_size(x.shape[2:], _pair(kernel_size), s, padding, 1)))
@@ -143,7 +175,13 @@ def max_pool2d_backward(
     stride: IntOrPair | None = None,
     padding: IntOrPair = 0,
 ) -> FractionArray:
-    """Hand each window's cotangent to the first of its largest pixels."""
+    """Hand each window's cotangent to the first of its largest pixels.
+
+    Examples
+    --------
+    >>> max_pool2d_backward([[[[5]]]], [[[[1, 7, 7]]]], (1, 3)).astype(float)  # the first of equal ones
+    array([[[[0., 5., 0.]]]])
+    """
     x = to_fractions(input, "input")
     s = kernel_size if stride is None else stride
     dy = _check_like(grad_output, (*x.shape[:2], *_size(x.shape[2:], _pair(kernel_size), s, padding, 1)))
@@ -168,7 +206,13 @@ def _chosen(
 def avg_pool2d(
     input: npt.ArrayLike, kernel_size: IntOrPair, *, stride: IntOrPair | None = None, padding: IntOrPair = 0
 ) -> FractionArray:
-    """Σ of each window, divided by the number of its taps; arguments as in :func:`attn_ref.avg_pool2d`."""
+    """Σ of each window, divided by the number of its taps; arguments as in :func:`attn_ref.avg_pool2d`.
+
+    Examples
+    --------
+    >>> avg_pool2d([[[[1, 2, 3]]]], (1, 3))
+    array([[[[Fraction(2, 1)]]]], dtype=object)
+    """
     x, kernel = to_fractions(input, "input"), _pair(kernel_size)
     s = kernel_size if stride is None else stride
     output = zeros((*x.shape[:2], *_size(x.shape[2:], kernel, s, padding, 1)))
@@ -186,7 +230,13 @@ def avg_pool2d_backward(
     stride: IntOrPair | None = None,
     padding: IntOrPair = 0,
 ) -> FractionArray:
-    """Hand to each pixel its part of the cotangent of every window that it is in."""
+    """Hand to each pixel its part of the cotangent of every window that it is in.
+
+    Examples
+    --------
+    >>> avg_pool2d_backward([[[[1]]]], [[[[1, 2, 3]]]], (1, 3))
+    array([[[[Fraction(1, 3), Fraction(1, 3), Fraction(1, 3)]]]], dtype=object)
+    """
     x, kernel = to_fractions(input, "input"), _pair(kernel_size)
     s = kernel_size if stride is None else stride
     dy = _check_like(grad_output, (*x.shape[:2], *_size(x.shape[2:], kernel, s, padding, 1)))
@@ -198,7 +248,13 @@ def avg_pool2d_backward(
 
 
 def global_avg_pool(input: npt.ArrayLike) -> FractionArray:
-    """Σ of all pixels of a channel, divided by their number; arguments as in :func:`attn_ref.global_avg_pool`."""
+    """Σ of all pixels of a channel, divided by their number; arguments as in :func:`attn_ref.global_avg_pool`.
+
+    Examples
+    --------
+    >>> global_avg_pool([[[[1, 0, 0]]]])
+    array([[Fraction(1, 3)]], dtype=object)
+    """
     x = to_fractions(input, "input")
     output = zeros(x.shape[:2])
     for n, c, *pixel in product(*map(range, x.shape)):
@@ -207,7 +263,13 @@ def global_avg_pool(input: npt.ArrayLike) -> FractionArray:
 
 
 def global_avg_pool_backward(grad_output: npt.ArrayLike, input: npt.ArrayLike) -> FractionArray:
-    """Hand to each pixel its part of the cotangent of its channel."""
+    """Hand to each pixel its part of the cotangent of its channel.
+
+    Examples
+    --------
+    >>> global_avg_pool_backward([[1]], [[[[1, 0, 0]]]])
+    array([[[[Fraction(1, 3), Fraction(1, 3), Fraction(1, 3)]]]], dtype=object)
+    """
     x = to_fractions(input, "input")
     dy = _check_like(grad_output, x.shape[:2])
     dx = zeros(x.shape)

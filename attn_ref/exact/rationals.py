@@ -38,6 +38,11 @@ def to_fractions(values: npt.ArrayLike, name: str = "values") -> FractionArray:
         A NaN or an infinity: rational numbers have neither.
     TypeError
         An element that is not an int, a float or a Fraction (ragged lists end here too).
+
+    Examples
+    --------
+    >>> to_fractions([0.5, 3])
+    array([Fraction(1, 2), Fraction(3, 1)], dtype=object)
     """
     boxed = np.asarray(values, dtype=object)
     result = np.empty(boxed.shape, dtype=object)
@@ -69,6 +74,12 @@ def to_float(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     ndarray of float64
         Same shape; each element is the double nearest to the exact value, ties to even, and ±inf beyond the
         largest one.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> to_float([Fraction(1, 3), 2])
+    array([0.33333333, 2.        ])
     """
     boxed = np.asarray(values, dtype=object)
     precise = boxed.size > 0 and type(boxed.flat[0]).__module__.startswith("mpmath")

@@ -77,6 +77,13 @@ def grid_sample(
         Shapes that do not fit together, an unknown option, a number that is not finite.
     TypeError
         An element that is not a number, or an `align_corners` that is not a bool.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> third = [[[[Fraction(-1, 3), 0]]]]  # a third of the way from pixel 0 to pixel 1
+    >>> grid_sample([[[[0, 1]]]], third, align_corners=True)
+    array([[[[Fraction(1, 3)]]]], dtype=object)
     """
     rules = _check_rules(mode, padding_mode, align_corners)
     x, g = _check_input_and_grid(input, grid)
@@ -109,6 +116,12 @@ def grid_sample_backward(
     -------
     GridSampleCotangents
         Fields `input` and `grid`, with the shapes of the arguments of those names.
+
+    Examples
+    --------
+    >>> grads = grid_sample_backward([[[[1]]]], [[[[0, 1]]]], [[[[-0.5, 0]]]], align_corners=True)
+    >>> grads[0].ravel(), grads[1].ravel()
+    (array([Fraction(3, 4), Fraction(1, 4)], dtype=object), array([Fraction(1, 2), Fraction(0, 1)], dtype=object))
     """
     rules = _check_rules(mode, padding_mode, align_corners)
     x, g = _check_input_and_grid(input, grid)
@@ -145,6 +158,11 @@ def grid_sample_jvp(
     -------
     ndarray of Fraction
         The tangent of the output, with its shape.
+
+    Examples
+    --------
+    >>> grid_sample_jvp([[[[0, 1]]]], [[[[-0.5, 0]]]], [[[[0, 0]]]], [[[[1, 0]]]], align_corners=True)
+    array([[[[Fraction(1, 2)]]]], dtype=object)
     """
     rules = _check_rules(mode, padding_mode, align_corners)
     x, g = _check_input_and_grid(input, grid)
@@ -190,6 +208,13 @@ def grid_sample_double_backward(
     -------
     GridSampleSecondCotangents
         Fields `grad_output`, `input` and `grid`, with the shapes of the arguments of those names.
+
+    Examples
+    --------
+    >>> second = grid_sample_double_backward([[[[1, 0]]]], [[[[1, 0]]]], [[[[2]]]], [[[[10, 20]]]], [[[[-0.5, 0]]]],
+    ...                                      align_corners=True)
+    >>> [array.astype(float).ravel().tolist() for array in second]
+    [[5.75], [-1.0, 1.0], [-1.0, 0.0]]
     """
     rules = _check_rules(mode, padding_mode, align_corners)
     x, g = _check_input_and_grid(input, grid)

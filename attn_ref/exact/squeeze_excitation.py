@@ -65,7 +65,14 @@ def squeeze_excitation(
     gate: str = "sigmoid",
     channels_last: bool = False,
 ) -> Precise:
-    """x[n][c][p] · s[n][c]; arguments as in :func:`attn_ref.squeeze_excitation`."""
+    """x[n][c][p] · s[n][c]; arguments as in :func:`attn_ref.squeeze_excitation`.
+
+    Examples
+    --------
+    >>> squeeze_excitation([[[1, 3], [2, 4]]], [[-1, 1]], [[0], [0]]).astype(float)  # both gates are 1/2
+    array([[[0.5, 1.5],
+            [1. , 2. ]]])
+    """
     act, out = scalar_activation(activation)[0], scalar_activation(gate)[0]
     x, W1, W2, b1, b2, shape = _given(
         input, reduce_weight, expand_weight, reduce_bias, expand_bias, channels_last=channels_last
@@ -100,7 +107,16 @@ def squeeze_excitation_backward(
     gate: str = "sigmoid",
     channels_last: bool = False,
 ) -> tuple[Precise | None, ...]:
-    """Cotangents of the five inputs, None for an absent bias."""
+    """Cotangents of the five inputs, None for an absent bias.
+
+    Examples
+    --------
+    >>> grads = squeeze_excitation_backward([[[1, 1], [1, 1]]], [[[1, 3], [2, 4]]], [[-1, 1]], [[0], [0]])
+    >>> grads[0].astype(float), grads[2].astype(float)
+    (array([[[0.5, 0.5],
+            [0.5, 0.5]]]), array([[1. ],
+           [1.5]]))
+    """
     act, act1, _ = scalar_activation(activation)
     out, out1, _ = scalar_activation(gate)
     x, W1, W2, b1, b2, shape = _given(
@@ -146,7 +162,16 @@ def squeeze_excitation_jvp(
     gate: str = "sigmoid",
     channels_last: bool = False,
 ) -> Precise:
-    """Tangent of the output: the definition on dual numbers."""
+    """Tangent of the output: the definition on dual numbers.
+
+    Examples
+    --------
+    >>> image, zeros = [[[1, 3], [2, 4]]], [[[0, 0], [0, 0]]]
+    >>> tangents = zeros, [[0, 0]], [[1], [0]]  # the first gate opens
+    >>> squeeze_excitation_jvp(image, [[-1, 1]], [[0], [0]], None, None, *tangents).astype(float)
+    array([[[0.25, 0.75],
+            [0.  , 0.  ]]])
+    """
     act, act1, _ = scalar_activation(activation)
     out, out1, _ = scalar_activation(gate)
     primals = _given(input, reduce_weight, expand_weight, reduce_bias, expand_bias, channels_last=channels_last)
@@ -176,7 +201,17 @@ def squeeze_excitation_double_backward(
     gate: str = "sigmoid",
     channels_last: bool = False,
 ) -> tuple[Precise | None, ...]:
-    """Cotangents of grad_output and the five inputs, None for an absent bias."""
+    """Cotangents of grad_output and the five inputs, None for an absent bias.
+
+    Examples
+    --------
+    >>> image, zeros = [[[1, 3], [2, 4]]], [[[0, 0], [0, 0]]]
+    >>> W1, W2, opening = [[-1, 1]], [[0], [0]], [[1], [0]]
+    >>> second = squeeze_excitation_double_backward(zeros, [[0, 0]], opening, None, None, image, image, W1, W2)
+    >>> second[0].astype(float)  # of grad_output: what the jvp gives in that direction
+    array([[[0.25, 0.75],
+            [0.  , 0.  ]]])
+    """
     given = (input, reduce_weight, expand_weight, reduce_bias, expand_bias)
     directions = (
         grad_grad_input, grad_grad_reduce_weight, grad_grad_expand_weight, grad_grad_reduce_bias, grad_grad_expand_bias,

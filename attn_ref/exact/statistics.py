@@ -37,7 +37,14 @@ def batch_norm(
     training: bool,
     eps: float = 1e-5,
 ) -> Precise:
-    """γ (x − μ) / √(v + ε) + β; arguments as in :func:`attn_ref.batch_norm`."""
+    """γ (x − μ) / √(v + ε) + β; arguments as in :func:`attn_ref.batch_norm`.
+
+    Examples
+    --------
+    >>> batch_norm([[1], [3]], training=True, eps=0).astype(float)
+    array([[-1.],
+           [ 1.]])
+    """
     x = to_precise(input, "input")
     C = x.shape[1]
     gamma, beta = _or(weight, 1, C), _or(bias, 0, C)
@@ -65,6 +72,12 @@ def batch_norm_backward(
     With r = (v + ε)^(−1/2) and M values x_i of a channel, ∂μ/∂x_j = 1/M, ∂v/∂x_j = 2 (x_j − μ)/M, so
     ∂r/∂x_j = −r³ (x_j − μ)/M and ∂y_i/∂x_j = γ ((δ_ij − 1/M) r + (x_i − μ) ∂r/∂x_j). With running statistics only
     δ_ij r is left in the parentheses.
+
+    Examples
+    --------
+    >>> grads = batch_norm_backward([[1], [0], [0]], [[1], [3], [8]], training=True, eps=0)
+    >>> bool(abs(grads[0].sum()) < 1e-45)  # a shift of all changes nothing
+    True
     """
     x, dy = to_precise(input, "input"), to_precise(grad_output, "grad_output")
     mp, C = context(), x.shape[1]
@@ -86,7 +99,13 @@ def batch_norm_backward(
 
 
 def cross_entropy(logits: npt.ArrayLike, labels: Sequence[int], *, reduction: str = "mean") -> Precise:
-    """−log (exp z_t / Σ_j exp z_j); arguments as in :func:`attn_ref.cross_entropy`."""
+    """−log (exp z_t / Σ_j exp z_j); arguments as in :func:`attn_ref.cross_entropy`.
+
+    Examples
+    --------
+    >>> print(cross_entropy([[0, 0]], [1]))  # ln 2
+    0.69314718055994530941723212145817656807550013436025
+    """
     z, mp = to_precise(logits, "logits"), context()
     losses = np.empty(len(z), dtype=object)
     for n, label in enumerate(labels):
@@ -97,7 +116,13 @@ def cross_entropy(logits: npt.ArrayLike, labels: Sequence[int], *, reduction: st
 def cross_entropy_backward(
     grad_output: npt.ArrayLike, logits: npt.ArrayLike, labels: Sequence[int], *, reduction: str = "mean"
 ) -> Precise:
-    """dz_k = g (p_k − [k = t]), g being the cotangent of the sample's loss."""
+    """dz_k = g (p_k − [k = t]), g being the cotangent of the sample's loss.
+
+    Examples
+    --------
+    >>> cross_entropy_backward(1, [[0, 0]], [1]).astype(float)
+    array([[ 0.5, -0.5]])
+    """
     z, u = to_precise(logits, "logits"), to_precise(grad_output, "grad_output")
     dz = np.empty(z.shape, dtype=object)
     for n, label in enumerate(labels):

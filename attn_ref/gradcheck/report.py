@@ -8,7 +8,17 @@ __all__ = ["Comparison", "GradientError", "Kink", "Report"]
 
 
 class GradientError(AssertionError):
-    """Raised by :meth:`Report.raise_if_failed`; its message is the report."""
+    """Raised by :meth:`Report.raise_if_failed`; its message is the report.
+
+    Examples
+    --------
+    >>> report = Report((Comparison("x: full Jacobian", 4, 1.0, 1e-12, (0, 1), 1.0, 2.0),))
+    >>> try:
+    ...     report.raise_if_failed()
+    ... except GradientError as error:
+    ...     print(str(error).splitlines()[0])
+    the gradients are wrong
+    """
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,11 @@ class Comparison:
         Where it is: the index into the input, after the index into the output for a full Jacobian.
     analytic, numeric : float
         The two numbers: from ``backward``, and from differences of ``forward``.
+
+    Examples
+    --------
+    >>> Comparison("x: full Jacobian", 4, 1e-12, 4e-12, (0, 1), 2.0, 2.000000000001).ratio
+    0.25
     """
 
     name: str
@@ -68,6 +83,11 @@ class Kink:
         What ``backward`` says there.
     compared : bool
         Whether the kink is only near, so that the element was compared all the same.
+
+    Examples
+    --------
+    >>> Kink("x", (0,), left=0.0, right=1.0, analytic=0.0).between, Kink("x", (0,), 0.0, 1.0, 30.0).far
+    (True, True)
     """
 
     name: str
@@ -113,6 +133,12 @@ class Report:
         One or two for each input.
     kinks : tuple of Kink
         Elements left out of the comparisons because the function has a kink there.
+
+    Examples
+    --------
+    >>> good = Comparison("x: full Jacobian", 4, 1e-12, 4e-12, (0, 1), 2.0, 2.000000000001)
+    >>> Report((good,)).passed
+    True
     """
 
     comparisons: tuple[Comparison, ...]

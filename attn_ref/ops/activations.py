@@ -60,7 +60,15 @@ Elementwise = Callable[[Backend, Array], Array]
 
 
 class ActivationSecondCotangents(NamedTuple):
-    """Cotangents of the inputs of an activation's ``backward``, each with its input's shape and dtype."""
+    """Cotangents of the inputs of an activation's ``backward``, each with its input's shape and dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([0.5, -2.0])
+    >>> get_activation("sigmoid").double_backward(x, x, x).x.shape
+    (2,)
+    """
 
     grad_output: Array
     x: Array
@@ -78,6 +86,14 @@ class Activation:
         ``f(backend, x)``: value, first and second derivative, elementwise on unchecked arrays.
     kinks : tuple of float
         Where it is not differentiable; the derivative there is one of the two one-sided ones, or between.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> silu = get_activation("silu")
+    >>> x = np.array([0.0, 30.0])
+    >>> silu(x), silu.backward(np.ones(2), x)
+    (array([ 0., 30.]), array([0.5, 1. ]))
     """
 
     name: str
@@ -190,6 +206,13 @@ class GatedLinearUnit:
 
     It is called, and differentiated, like an :class:`Activation`, with ``axis`` as a further argument. Its output has
     half as many elements along that axis, so whatever follows must expect half the features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> glu = get_activation("glu")
+    >>> glu(np.array([[6.0, 8.0, 0.0, 100.0]]))  # 6 · σ(0) and 8 · σ(100)
+    array([[3., 8.]])
     """
 
     name: str = "glu"

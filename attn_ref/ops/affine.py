@@ -63,7 +63,15 @@ __all__ = [
 
 
 class AffineInverseSecondCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`affine_inverse_backward`."""
+    """Cotangents of the inputs of :func:`affine_inverse_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> theta = np.array([[[2.0, 0.0, 0.0], [0.0, 4.0, 0.0]]])
+    >>> affine_inverse_double_backward(theta, theta, theta).theta.shape
+    (1, 2, 3)
+    """
 
     grad_inverse: Array
     theta: Array
@@ -136,6 +144,15 @@ def affine_grid_backward(grad_grid: Array, size: tuple[int, ...], *, align_corne
     ------
     TypeError, ValueError
         As in :func:`affine_grid`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grad_grid = np.zeros((1, 2, 2, 2))
+    >>> grad_grid[0, 0, 1, 0] = 1.0  # x of the point whose base coordinates are (1, -1)
+    >>> affine_grid_backward(grad_grid, (1, 1, 2, 2), align_corners=True)
+    array([[[ 1., -1.,  1.],
+            [ 0.,  0.,  0.]]])
     """
     sizes, align_corners = _check_size(size, align_corners)
     call = validation.numbers(grad_grid=grad_grid)
@@ -168,6 +185,15 @@ def affine_grid_jvp(theta_tangent: Array, size: tuple[int, ...], *, align_corner
     ------
     TypeError, ValueError, MemoryError
         As in :func:`affine_grid`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> right = np.array([[[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]])  # theta's translation moves in x
+    >>> affine_grid_jvp(right, (1, 1, 1, 3), align_corners=False)[0, 0]
+    array([[1., 0.],
+           [1., 0.],
+           [1., 0.]])
     """
     return _grid("theta_tangent", theta_tangent, size, align_corners)
 
@@ -191,6 +217,14 @@ def affine_grid_double_backward(grad_grad_theta: Array, size: tuple[int, ...], *
     ------
     TypeError, ValueError, MemoryError
         As in :func:`affine_grid`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> direction = np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    >>> affine_grid_double_backward(direction, (1, 1, 1, 2), align_corners=True)[0, 0]  # as affine_grid_jvp
+    array([[-1.,  0.],
+           [ 1.,  0.]])
     """
     return _grid("grad_grad_theta", grad_grad_theta, size, align_corners)
 
@@ -291,6 +325,15 @@ def affine_inverse_backward(grad_inverse: Array, theta: Array) -> Array:
     ------
     TypeError, ValueError
         As in :func:`affine_inverse`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> theta = np.array([[[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]]])
+    >>> grad_inverse = np.array([[[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]])  # of the inverse's x translation, -1/2
+    >>> affine_inverse_backward(grad_inverse, theta)
+    array([[[ 0.25, -0.  , -0.5 ],
+            [-0.  , -0.  , -0.  ]]])
     """
     call = _check_theta(theta=theta, grad_inverse=grad_inverse)
     with call.backend.quiet():
@@ -316,6 +359,14 @@ def affine_inverse_jvp(theta: Array, theta_tangent: Array) -> Array:
     ------
     TypeError, ValueError
         As in :func:`affine_inverse`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> theta = np.array([[[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]]])
+    >>> faster = np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    >>> affine_inverse_jvp(theta, faster)[0, 0]  # 1/a at rate -1/a**2, -t/a at rate t/a**2
+    array([-0.25, -0.  ,  0.25])
     """
     call = _check_theta(theta=theta, theta_tangent=theta_tangent)
     with call.backend.quiet():
@@ -345,6 +396,15 @@ def affine_inverse_double_backward(
     ------
     TypeError, ValueError
         As in :func:`affine_inverse`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> theta = np.array([[[2.0, 0.0, 0.0], [0.0, 4.0, 0.0]]])
+    >>> one = np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    >>> second = affine_inverse_double_backward(one, one, theta)
+    >>> float(second.grad_inverse[0, 0, 0]), float(second.theta[0, 0, 0])  # -1/a**2 and 2/a**3
+    (-0.25, 0.25)
     """
     call = _check_theta(theta=theta, grad_inverse=grad_inverse, grad_grad_theta=grad_grad_theta)
     with call.backend.quiet():

@@ -55,7 +55,15 @@ Pair = tuple[int, int]
 
 
 class Conv2dCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`conv2d`, each with its input's shape and dtype; None for an absent bias."""
+    """Cotangents of the inputs of :func:`conv2d`, each with its input's shape and dtype; None for an absent bias.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, kernel, bias = np.ones((1, 1, 2, 4)), np.ones((3, 1, 2, 2)), np.zeros(3)
+    >>> conv2d_backward(np.ones((1, 3, 1, 3)), image, kernel, bias).bias
+    array([3., 3., 3.])
+    """
 
     input: Array
     weight: Array
@@ -169,6 +177,14 @@ def conv2d_backward(
     ------
     TypeError, ValueError, MemoryError
         As in :func:`conv2d`; ``grad_output`` is checked like an input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[[1.0, 4.0, 9.0, 16.0]]]])
+    >>> grads = conv2d_backward(np.array([[[[0.0, 1.0, 0.0]]]]), image, np.array([[[[-1.0, 1.0]]]]))
+    >>> grads.input.ravel(), grads.weight.ravel(), grads.bias
+    (array([ 0., -1.,  1.,  0.]), array([4., 9.]), None)
     """
     arrays = {"input": input, "weight": weight, "bias": bias, "grad_output": grad_output}
     call, windows = _call(arrays, stride, padding, dilation, groups)

@@ -28,7 +28,15 @@ __all__ = ["LinearCotangents", "linear", "linear_backward"]
 
 
 class LinearCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`linear`, each with its input's shape and dtype; None for an absent bias."""
+    """Cotangents of the inputs of :func:`linear`, each with its input's shape and dtype; None for an absent bias.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, weight = np.ones((5, 3)), np.ones((2, 3))
+    >>> linear_backward(np.ones((5, 2)), x, weight, np.zeros(2)).bias
+    array([5., 5.])
+    """
 
     input: Array
     weight: Array
@@ -94,6 +102,14 @@ def linear_backward(grad_output: Array, input: Array, weight: Array, bias: Array
     ------
     TypeError, ValueError
         As in :func:`linear`; ``grad_output`` is checked like an input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grads = linear_backward(np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]]), np.array([[10.0, 1.0], [0.0, 3.0]]))
+    >>> grads.input, grads.weight
+    (array([[10.,  1.]]), array([[3., 4.],
+           [0., 0.]]))
     """
     call = _call({"input": input, "weight": weight, "bias": bias, "grad_output": grad_output})
     X, W, dY = (call[name] for name in ("input", "weight", "grad_output"))

@@ -101,6 +101,12 @@ def cross_entropy_backward(grad_output: Array, logits: Array, labels: Array, *, 
     ------
     TypeError, ValueError
         As in :func:`cross_entropy`; ``grad_output`` is checked like the logits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cross_entropy_backward(np.array(1.0), np.array([[0.0, 0.0]]), np.array([0]))  # softmax less the one-hot label
+    array([[-0.5,  0.5]])
     """
     call, rows = _call({"logits": logits, "grad_output": grad_output}, labels, reduction)
     with call.backend.quiet():

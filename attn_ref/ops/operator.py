@@ -233,6 +233,13 @@ def sampling_operator(
         As in :func:`attn_ref.grid_sample`; a bad ``input_size`` is named.
     MemoryError
         If this machine refuses the memory for the taps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> S = sampling_operator(np.array([[[[-0.5, 0.0]]]]), (1, 2), align_corners=True)  # one point on 1 x 2 pixels
+    >>> S.apply(np.array([[[[10.0, 20.0]]]])), S.apply(np.array([[[[0.0, 4.0]]]]))  # two images, one table of taps
+    (array([[[[12.5]]]]), array([[[[1.]]]]))
     """
     space = validation.sizes("input_size", input_size, ("HW", "DHW"), least=1)
     call = validation.numbers(grid=grid)

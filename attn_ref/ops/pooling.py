@@ -135,6 +135,14 @@ def max_pool2d_backward(
     Notes
     -----
     As in PyTorch, but for windows with several NaN, where PyTorch chooses the last of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 8.0, 1.0]]]])
+    >>> max_pool2d_backward(np.array([[[[10.0, 20.0]]]]), image, 2)
+    array([[[[ 0., 10.,  0.,  0.],
+             [ 0.,  0., 20.,  0.]]]])
     """
     call, windows = _call({"input": input, "grad_output": grad_output}, kernel_size, stride, padding)
     xp = call.backend.xp
@@ -224,6 +232,13 @@ def avg_pool2d_backward(
     ------
     TypeError, ValueError
         As in :func:`avg_pool2d`; ``grad_output`` is checked like the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> avg_pool2d_backward(np.array([[[[4.0, 8.0]]]]), np.zeros((1, 1, 2, 4)), 2)
+    array([[[[1., 1., 2., 2.],
+             [1., 1., 2., 2.]]]])
     """
     call, windows = _call({"input": input, "grad_output": grad_output}, kernel_size, stride, padding)
     xp = call.backend.xp
@@ -296,6 +311,13 @@ def global_avg_pool_backward(grad_output: Array, input: Array) -> Array:
     ------
     TypeError, ValueError
         As in :func:`global_avg_pool`; ``grad_output`` is checked like the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> global_avg_pool_backward(np.array([[6.0]]), np.zeros((1, 1, 2, 3)))
+    array([[[[1., 1., 1.],
+             [1., 1., 1.]]]])
     """
     call = _check_global({"input": input, "grad_output": grad_output})
     xp = call.backend.xp

@@ -79,14 +79,32 @@ __all__ = [
 
 
 class GridSampleCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`grid_sample`, each with its input's shape and dtype."""
+    """Cotangents of the inputs of :func:`grid_sample`, each with its input's shape and dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, grid = np.zeros((1, 3, 4, 5)), np.zeros((1, 6, 7, 2))
+    >>> grads = grid_sample_backward(np.ones((1, 3, 6, 7)), image, grid, align_corners=False)
+    >>> grads.input.shape, grads.grid.shape
+    ((1, 3, 4, 5), (1, 6, 7, 2))
+    """
 
     input: Array
     grid: Array
 
 
 class GridSampleSecondCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`grid_sample_backward`, each with its input's shape and dtype."""
+    """Cotangents of the inputs of :func:`grid_sample_backward`, each with its input's shape and dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, grid, grad_output = np.ones((1, 3, 4, 5)), np.zeros((1, 6, 7, 2)), np.ones((1, 3, 6, 7))
+    >>> second = grid_sample_double_backward(image, grid, grad_output, image, grid, align_corners=False)
+    >>> second.grad_output.shape, second.input.shape, second.grid.shape
+    ((1, 3, 6, 7), (1, 3, 4, 5), (1, 6, 7, 2))
+    """
 
     grad_output: Array
     input: Array
@@ -207,6 +225,15 @@ def grid_sample_backward(
 
     A point with a NaN coordinate has NaN in its own grid cotangent and adds nothing to the image's. The sum over points
     is taken in a fixed order: the same bits run after run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[[10.0, 20.0]]]])
+    >>> grid = np.array([[[[-0.5, 0.0]]]])  # pixel 0.25, so the weights are 0.75 and 0.25
+    >>> grads = grid_sample_backward(np.array([[[[1.0]]]]), image, grid, align_corners=True)
+    >>> grads.input, grads.grid  # 10 a pixel, and half a pixel a unit of x
+    (array([[[[0.75, 0.25]]]]), array([[[[5., 0.]]]]))
     """
     arrays = {"input": input, "grid": grid, "grad_output": grad_output}
     call = _call(arrays, mode, padding_mode, align_corners, channels_last)
@@ -249,6 +276,15 @@ def grid_sample_jvp(
     ------
     TypeError, ValueError, MemoryError
         As in :func:`grid_sample`; the tangents are checked like inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[[10.0, 20.0]]]])
+    >>> grid = np.array([[[[-0.5, 0.0]]]])
+    >>> brighter, right = np.ones_like(image), np.array([[[[1.0, 0.0]]]])
+    >>> grid_sample_jvp(image, grid, brighter, right, align_corners=True)  # 1 + 5
+    array([[[[6.]]]])
     """
     arrays = {"input": input, "grid": grid, "input_tangent": input_tangent, "grid_tangent": grid_tangent}
     call = _call(arrays, mode, padding_mode, align_corners, channels_last)
@@ -296,6 +332,15 @@ def grid_sample_double_backward(
     -----
     At a kink the second derivative is that of the piece which the first derivative chose; the jump between pieces,
     a Dirac pulse, is left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, grid, grad_output = np.array([[[[10.0, 20.0]]]]), np.array([[[[-0.5, 0.0]]]]), np.array([[[[2.0]]]])
+    >>> U, v = np.array([[[[1.0, 0.0]]]]), np.array([[[[1.0, 0.0]]]])
+    >>> second = grid_sample_double_backward(U, v, grad_output, image, grid, align_corners=True)
+    >>> second.grad_output, second.input, second.grid
+    (array([[[[5.75]]]]), array([[[[-1.,  1.]]]]), array([[[[-1.,  0.]]]]))
     """
     arrays = {
         "input": input,

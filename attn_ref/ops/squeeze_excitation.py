@@ -77,7 +77,16 @@ _T = TypeVar("_T")
 
 
 class SqueezeExcitationCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`squeeze_excitation`, each with its input's shape and dtype; None for none."""
+    """Cotangents of the inputs of :func:`squeeze_excitation`, each with its input's shape and dtype; None for none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, W1, W2 = np.ones((1, 2, 3, 4)), np.ones((1, 2)), np.ones((2, 1))
+    >>> grads = squeeze_excitation_backward(image, image, W1, W2)
+    >>> grads.reduce_weight.shape, grads.expand_weight.shape, grads.reduce_bias
+    ((1, 2), (2, 1), None)
+    """
 
     input: Array
     reduce_weight: Array
@@ -87,7 +96,16 @@ class SqueezeExcitationCotangents(NamedTuple):
 
 
 class SqueezeExcitationSecondCotangents(NamedTuple):
-    """Cotangents of the inputs of :func:`squeeze_excitation_backward`, likewise."""
+    """Cotangents of the inputs of :func:`squeeze_excitation_backward`, likewise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, W1, W2 = np.ones((1, 2, 3, 4)), np.ones((1, 2)), np.ones((2, 1))
+    >>> second = squeeze_excitation_double_backward(image, W1, W2, None, None, image, image, W1, W2)
+    >>> second.grad_output.shape, second.expand_weight.shape
+    ((1, 2, 3, 4), (2, 1))
+    """
 
     grad_output: Array
     input: Array
@@ -212,6 +230,15 @@ def squeeze_excitation_backward(
     Notes
     -----
     relu has the derivative 0 at 0, hard_sigmoid at both corners.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[1.0, 3.0], [2.0, 4.0]]])  # 1 sample, 2 channels, 2 pixels; means 2 and 3
+    >>> W1, W2 = np.array([[-1.0, 1.0]]), np.zeros((2, 1))  # every gate is sigmoid(0) = 1/2, its slope 1/4
+    >>> grads = squeeze_excitation_backward(np.ones_like(image), image, W1, W2)
+    >>> grads.input.ravel(), grads.expand_weight.ravel()  # q = 4 and 6, the activation is 1
+    (array([0.5, 0.5, 0.5, 0.5]), array([1. , 1.5]))
     """
     given = (input, reduce_weight, expand_weight, reduce_bias, expand_bias)
     call = _call(activation, gate, channels_last, *given, grad_output=grad_output)
@@ -275,6 +302,16 @@ def squeeze_excitation_jvp(
     ------
     TypeError, ValueError
         As in :func:`squeeze_excitation`; the tangents are checked like inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[1.0, 3.0], [2.0, 4.0]]])
+    >>> W1, W2 = np.array([[-1.0, 1.0]]), np.zeros((2, 1))
+    >>> opening = np.array([[1.0], [0.0]])  # the first gate opens, at rate 1/4
+    >>> squeeze_excitation_jvp(image, W1, W2, None, None, np.zeros_like(image), np.zeros_like(W1), opening)
+    array([[[0.25, 0.75],
+            [0.  , 0.  ]]])
     """
     given = (input, reduce_weight, expand_weight, reduce_bias, expand_bias)
     tangents = {
@@ -333,6 +370,17 @@ def squeeze_excitation_double_backward(
     ------
     TypeError, ValueError
         As in :func:`squeeze_excitation`; the cotangents are checked like inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[[1.0, 3.0], [2.0, 4.0]]])
+    >>> W1, W2 = np.array([[-1.0, 1.0]]), np.zeros((2, 1))
+    >>> zeros = [np.zeros_like(image), np.zeros_like(W1)]
+    >>> second = squeeze_excitation_double_backward(*zeros, np.array([[1.0], [0.0]]), None, None, image, image, W1, W2)
+    >>> second.grad_output  # what the jvp gives in that direction
+    array([[[0.25, 0.75],
+            [0.  , 0.  ]]])
     """
     given = (input, reduce_weight, expand_weight, reduce_bias, expand_bias)
     cotangents = {

@@ -19,6 +19,12 @@ class Call(NamedTuple):
 
     The option ``absent`` is the registry's own: it names optional inputs that are to be left out. They stand in
     ``inputs`` all the same, so that every call of an operation has the same inputs; nothing may depend on them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Call((np.zeros((1, 2)), np.zeros((3, 2))), {"absent": ("bias",)}).options
+    {'absent': ('bias',)}
     """
 
     inputs: tuple[Array, ...]
@@ -38,6 +44,14 @@ class Terms(NamedTuple):
         Of that change's own change, likewise.
     depth : int
         Roundings on the way from the inputs to one element of any result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.registry import OPERATIONS
+    >>> call = Call((np.ones((1, 2)), np.ones((3, 2)), np.ones(3)), {})
+    >>> OPERATIONS["linear"].terms(call)
+    Terms(value=3.0, first=5.0, second=4.0, depth=22)
     """
 
     value: float
@@ -48,7 +62,14 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Functions:
-    """An operation and its derivatives; layers that only serve training have no more than a backward pass."""
+    """An operation and its derivatives; layers that only serve training have no more than a backward pass.
+
+    Examples
+    --------
+    >>> from attn_ref.registry import OPERATIONS
+    >>> OPERATIONS["conv2d"].functions.jvp is None  # it only serves training
+    True
+    """
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
@@ -98,6 +119,13 @@ class Operation:
         Whether an infinite input has an output that is a number all the same, finite or not.
     resized : callable
         ``resized(options, samples)`` gives the options of a call whose batch has another number of samples.
+
+    Examples
+    --------
+    >>> from attn_ref.registry import OPERATIONS
+    >>> sampler = OPERATIONS["grid_sample"]
+    >>> sampler.inputs, sampler.linear_in, sampler.has_double_backward
+    (('input', 'grid'), (0,), True)
     """
 
     name: str

@@ -20,7 +20,16 @@ __all__ = ["activation_calls", "glu_calls", "squeeze_excitation_calls"]
 
 @st.composite
 def activation_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
-    """Draw calls of an elementwise activation: multiples of 1/8 round its kinks, or off them by 1/16."""
+    """Draw calls of an elementwise activation: multiples of 1/8 round its kinks, or off them by 1/16.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"name": "relu"}
+    >>> call = find(activation_calls("kinks", variant), lambda call: True)  # the simplest
+    >>> call.inputs
+    (array([[0.]]),)
+    """
     options = {key: value for key, value in variant.items() if key != "name"}
     activation = get_activation(variant["name"], **options)
     assert isinstance(activation, Activation)
@@ -36,7 +45,16 @@ def activation_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
 
 @st.composite
 def glu_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
-    """Draw calls of glu: three axes, the halved one even."""
+    """Draw calls of glu: three axes, the halved one even.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"axis": 1}
+    >>> call = find(glu_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> [x.shape for x in call.inputs], call.options
+    ([(1, 2, 2)], {'axis': 1})
+    """
     shape = [draw(st.integers(1, 3)), *draw(st.lists(st.integers(1, 4), min_size=2, max_size=2, unique=True))]
     shape[variant["axis"]] *= 2
     return Call((whole(draw, tuple(shape), -32, 32) / 8,), dict(variant))
@@ -44,7 +62,16 @@ def glu_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: AR
 
 @st.composite
 def squeeze_excitation_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
-    """Draw calls of squeeze_excitation; the layout is channels first."""
+    """Draw calls of squeeze_excitation; the layout is channels first.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"ndim": 2, "activation": "silu", "gate": "sigmoid", "absent": ()}
+    >>> call = find(squeeze_excitation_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> [x.shape for x in call.inputs]
+    [(2, 3, 3, 1), (1, 3), (3, 1), (1,), (3,)]
+    """
     options = {name: value for name, value in variant.items() if name != "ndim"}
     absent = variant["absent"]
     pixel_sizes = (1, 2, 3, 4) if kind == "smooth" else (1, 2, 4)

@@ -16,7 +16,15 @@ Options = dict[str, Any]
 
 @st.composite
 def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...]:
-    """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, each from 1 pixel up."""
+    """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, each from 1 pixel up.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(sizes(3), lambda found: True)  # the simplest
+    >>> found
+    (1, 2, 1, 2, 3)
+    """
     batch = draw(st.lists(st.integers(1, 3 if ndim == 2 else 2), min_size=2, max_size=2, unique=True))
     space = draw(st.lists(st.integers(1, largest), min_size=ndim, max_size=ndim, unique=True))
     return (*batch, *space)
@@ -24,7 +32,16 @@ def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...
 
 @st.composite
 def images(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
-    """Draw an image without repeated values: multiples of 1/8 round 0, in random order."""
+    """Draw an image without repeated values: multiples of 1/8 round 0, in random order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import find
+    >>> found = find(images((1, 2, 3)), lambda found: True)  # the simplest
+    >>> found.shape, bool(np.all(found * 8 == np.round(found * 8)))
+    ((1, 2, 3), True)
+    """
     generator = np.random.default_rng(draw(st.integers(0, 2**16 - 1)))
     count = int(np.prod(shape))
     return ((generator.permutation(count) - count // 2) / 8).reshape(shape)
@@ -32,12 +49,29 @@ def images(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
 
 @st.composite
 def cotangents(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
-    """Draw a cotangent or a tangent: signed multiples of 1/16 between 1/8 and 2, never 0."""
+    """Draw a cotangent or a tangent: signed multiples of 1/16 between 1/8 and 2, never 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import find
+    >>> found = find(cotangents((2, 3)), lambda found: True)  # the simplest
+    >>> found.shape, bool(np.all(found != 0))
+    ((2, 3), True)
+    """
     return signed(np.random.default_rng(draw(st.integers(0, 2**16 - 1))), shape)
 
 
 def signed(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Random signed multiples of 1/16 between 1/8 and 2."""
+    """Random signed multiples of 1/16 between 1/8 and 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = signed(np.random.default_rng(0), (4, 5))
+    >>> found.shape, bool(np.all(found != 0)), bool(np.any(found < 0))
+    ((4, 5), True, True)
+    """
     values: Floats = generator.integers(2, 33, shape) * generator.choice([-1.0, 1.0], shape) / 16
     return values
 

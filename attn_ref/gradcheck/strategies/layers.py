@@ -30,7 +30,16 @@ def _generator(draw: st.DrawFn) -> np.random.Generator:
 
 @st.composite
 def linear_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
-    """Draw calls of linear: N, F_in and F_out all different."""
+    """Draw calls of linear: N, F_in and F_out all different.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {}
+    >>> call = find(linear_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> [x.shape for x in call.inputs]
+    [(1, 2), (3, 2), (3,)]
+    """
     samples, features, outputs = draw(st.lists(st.integers(1, 5), min_size=3, max_size=3, unique=True))
     generator = _generator(draw)
     weights = signed(generator, (outputs, features)), signed(generator, (outputs,))
@@ -42,6 +51,14 @@ def conv2d_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa:
     """Draw calls of conv2d: a window of two different sizes, an image in which it fits once to three times.
 
     The first pixel is always read by some window, though strides and dilations may leave others out.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"stride": 2, "padding": 1, "dilation": 1, "groups": 1, "absent": ()}
+    >>> call = find(conv2d_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> [x.shape for x in call.inputs]
+    [(1, 1, 1, 1), (2, 1, 2, 3), (2,)]
     """
     groups = variant["groups"]
     rules = [np.broadcast_to(variant[name], 2).tolist() for name in ("stride", "padding", "dilation")]
@@ -60,7 +77,16 @@ def conv2d_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa:
 
 @st.composite
 def batch_norm_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
-    """Draw calls of batch_norm, of at least two values a channel; running statistics in evaluation only."""
+    """Draw calls of batch_norm, of at least two values a channel; running statistics in evaluation only.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"ndim": 2, "training": True, "eps": 0.125, "absent": ()}
+    >>> call = find(batch_norm_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> [x.shape for x in call.inputs]
+    [(2, 1, 1, 2), (1,), (1,)]
+    """
     options = {name: value for name, value in variant.items() if name != "ndim"}
     samples, channels = draw(st.sampled_from(((2, 1), (2, 3), (3, 1), (3, 2))))
     space = draw(st.lists(st.integers(1, 3), min_size=variant["ndim"], max_size=variant["ndim"], unique=True))
@@ -74,7 +100,16 @@ def batch_norm_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # n
 
 @st.composite
 def pooling_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
-    """Draw calls of max_pool2d and avg_pool2d; of the kind "kinks" with ties in most windows."""
+    """Draw calls of max_pool2d and avg_pool2d; of the kind "kinks" with ties in most windows.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"kernel_size": 2}
+    >>> call = find(pooling_calls("kinks", variant), lambda call: True)  # the simplest
+    >>> call.inputs[0].shape, sorted(call.options)
+    ((1, 2, 2, 2), ['kernel_size'])
+    """
     kernel = np.broadcast_to(variant["kernel_size"], 2)
     padding = np.broadcast_to(variant.get("padding", 0), 2)
     space = [max(int(k - 2 * p), 1) + draw(st.integers(0, 4)) for k, p in zip(kernel, padding, strict=True)]
@@ -85,7 +120,16 @@ def pooling_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
 
 @st.composite
 def global_avg_pool_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  it is linear
-    """Draw calls of global_avg_pool."""
+    """Draw calls of global_avg_pool.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"ndim": 2}
+    >>> call = find(global_avg_pool_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> call.inputs[0].shape
+    (1, 2, 1, 2)
+    """
     samples, channels = draw(st.lists(st.integers(1, 3), min_size=2, max_size=2, unique=True))
     space = draw(st.lists(st.integers(1, 4), min_size=variant["ndim"], max_size=variant["ndim"], unique=True))
     return Call((draw(images((samples, channels, *space))),), {})
@@ -93,7 +137,16 @@ def global_avg_pool_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
 
 @st.composite
 def cross_entropy_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
-    """Draw calls of cross_entropy: logits up to 4, a label for each sample."""
+    """Draw calls of cross_entropy: logits up to 4, a label for each sample.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"reduction": "mean"}
+    >>> call = find(cross_entropy_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> call.inputs[0].shape, call.options
+    ((1, 2), {'reduction': 'mean', 'labels': (0,)})
+    """
     samples, classes = draw(st.lists(st.integers(1, 5), min_size=2, max_size=2, unique=True))
     labels = tuple(draw(st.lists(st.integers(0, classes - 1), min_size=samples, max_size=samples)))
     logits = _generator(draw).permutation(samples * classes).reshape(samples, classes)

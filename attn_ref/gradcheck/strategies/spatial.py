@@ -34,7 +34,15 @@ __all__ = [
 
 @st.composite
 def empty_shapes(draw: st.DrawFn, ndim: int = 2) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Draw shapes of an image and a grid that have no batch, no channel or no output, but always pixels."""
+    """Draw shapes of an image and a grid that have no batch, no channel or no output, but always pixels.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(empty_shapes(2), lambda found: True)  # the simplest
+    >>> found
+    ((0, 2, 1, 2), (0, 1, 2, 2))
+    """
     image = list(draw(sizes(ndim)))
     output = list(draw(st.lists(st.integers(1, 4), min_size=ndim, max_size=ndim, unique=True)))
     which = draw(st.sampled_from(("batch", "channels", "output")))
@@ -61,6 +69,13 @@ def grids_in_cells(
     """Draw a grid whose points lie inside cells, at least 0.15 pixel from whole and 0.1 from half pixels.
 
     From two images before the first pixel to two images behind the last, so that every fold is visited.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(grids_in_cells(2, (3, 4), (5, 7), True), lambda found: True)  # the simplest
+    >>> found.shape
+    (2, 3, 4, 2)
     """
     components = []
     for size in reversed(space):
@@ -76,7 +91,17 @@ def grids_in_cells(
 def grids_on_kinks(
     draw: st.DrawFn, batch: int, output: tuple[int, ...], space: tuple[int, ...], align_corners: bool
 ) -> Floats:
-    """Draw a grid on whole and half pixels; exactly there if S − 1 (aligned) or S (not) is a power of two."""
+    """Draw a grid on whole and half pixels; exactly there if S − 1 (aligned) or S (not) is a power of two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import find
+    >>> found = find(grids_on_kinks(2, (3, 4), (5, 7), True), lambda found: True)  # the simplest
+    >>> pixels = (found[..., 0] + 1) / 2 * 6  # along 7 pixels, corners aligned
+    >>> found.shape, bool(np.all(2 * pixels == np.round(2 * pixels)))
+    ((2, 3, 4, 2), True)
+    """
     components = [
         _normalised(whole(draw, (batch, *output), -4 * size, 6 * size) / 2, size, align_corners)
         for size in reversed(space)
@@ -86,7 +111,15 @@ def grids_on_kinks(
 
 @st.composite
 def grids_dyadic(draw: st.DrawFn, batch: int, output: tuple[int, ...], ndim: int) -> Floats:
-    """Draw a grid of multiples of 1/8 in [-5, 5]: exact in every dtype, and mapped to pixels exactly for every size."""
+    """Draw a grid of multiples of 1/8 in [-5, 5]: exact in every dtype, and mapped to pixels exactly for every size.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(grids_dyadic(2, (3, 4), 2), lambda found: True)  # the simplest
+    >>> found.shape
+    (2, 3, 4, 2)
+    """
     return whole(draw, (batch, *output, ndim), -40, 40) / 8
 
 
@@ -95,6 +128,13 @@ def thetas(draw: st.DrawFn, batch: int, ndim: int = 2, *, invertible: bool = Fal
     """Draw affine maps of multiples of 1/16, up to 2 in magnitude: rotations, flips, shears, zooms, shifts.
 
     With ``invertible``, one entry of each row and column outweighs the others, so that every map is well conditioned.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(thetas(4, invertible=True), lambda found: True)  # the simplest
+    >>> found.shape
+    (4, 2, 3)
     """
     if not invertible:
         return whole(draw, (batch, ndim, ndim + 1), -32, 32) / 16
@@ -110,7 +150,15 @@ def thetas(draw: st.DrawFn, batch: int, ndim: int = 2, *, invertible: bool = Fal
 
 @st.composite
 def grid_sample_options(draw: st.DrawFn) -> Options:
-    """Draw mode, padding, alignment and layout."""
+    """Draw mode, padding, alignment and layout.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(grid_sample_options(), lambda found: True)  # the simplest
+    >>> found
+    {'mode': 'bilinear', 'padding_mode': 'zeros', 'align_corners': False, 'channels_last': False}
+    """
     return {
         "mode": draw(st.sampled_from(("bilinear", "nearest", "bicubic"))),
         "padding_mode": draw(st.sampled_from(("zeros", "border", "reflection"))),
@@ -121,7 +169,16 @@ def grid_sample_options(draw: st.DrawFn) -> Options:
 
 @st.composite
 def affine_grid_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  linear: no kinks
-    """Draw calls of affine_grid."""
+    """Draw calls of affine_grid.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"ndim": 2, "align_corners": True}
+    >>> call = find(affine_grid_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> call.inputs[0].shape, call.options
+    ((1, 2, 3), {'size': (1, 2, 1, 2), 'align_corners': True})
+    """
     size = draw(sizes(variant["ndim"]))
     theta = draw(thetas(size[0], variant["ndim"]))
     return Call((theta,), {"size": size, "align_corners": variant["align_corners"]})
@@ -129,14 +186,32 @@ def affine_grid_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # 
 
 @st.composite
 def affine_inverse_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
-    """Draw calls of affine_inverse."""
+    """Draw calls of affine_inverse.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"ndim": 2}
+    >>> call = find(affine_inverse_calls("smooth", variant), lambda call: True)  # the simplest
+    >>> call.inputs[0].shape
+    (1, 2, 3)
+    """
     batch = draw(st.integers(1, 3))
     return Call((draw(thetas(batch, variant["ndim"], invertible=True)),), {})
 
 
 @st.composite
 def grid_sample_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
-    """Draw calls of grid_sample; the layout is channels first."""
+    """Draw calls of grid_sample; the layout is channels first.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> variant = {"ndim": 2, "mode": "bilinear", "padding_mode": "border", "align_corners": True}
+    >>> call = find(grid_sample_calls("kinks", variant), lambda call: True)  # the simplest
+    >>> [x.shape for x in call.inputs], sorted(call.options)
+    ([(1, 2, 1, 2), (1, 1, 2, 2)], ['align_corners', 'mode', 'padding_mode'])
+    """
     options = {name: value for name, value in variant.items() if name != "ndim"}
     ndim, aligned = variant["ndim"], variant["align_corners"]
     shape = draw(sizes(ndim, largest=6 if ndim == 2 else 4))
