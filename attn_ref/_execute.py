@@ -16,7 +16,8 @@ an entry that does not use it, and a scatter into the extra row falls away.
 
 Two sets are given. On the CPU, SciPy's compressed sparse rows, whose loops are compiled and whose order of
 summation is fixed. And, for any array library that has ``take``, ``argsort`` and ``searchsorted``, sums of takes
-and a sorted segmented sum: the same result bit for bit run after run, without atomic additions.
+and a sorted segmented sum: the same result bit for bit run after run, without atomic additions. CuPy has kernels of its
+own (:mod:`attn_ref._kernels`).
 """
 
 from __future__ import annotations
@@ -173,6 +174,8 @@ _MANY = 2**22
 
 def path(table: Any, X: Array) -> Any:
     """Choose how a tap table is applied to X (N, R or P, C): a value with ``gather``, ``scatter`` and ``weigh``."""
+    if table.backend.path is not None:
+        return table.backend.path
     if not _on_the_cpu(table.backend):
         return WHOLE
     channels, size = X.shape[2], max(table.points, prod(table.space))
@@ -181,7 +184,11 @@ def path(table: Any, X: Array) -> Any:
 
 def keeps(table: Any) -> bool:
     """Whether to keep the geometry of all points, or to make it where it is used, so that it stays in the cache."""
-    return not _on_the_cpu(table.backend) or len(_planes.blocks(table.batch, table.points)) < 2
+    return (
+        table.backend.path is not None
+        or not _on_the_cpu(table.backend)
+        or len(_planes.blocks(table.batch, table.points)) < 2
+    )
 
 
 def _on_the_cpu(backend: Any) -> bool:

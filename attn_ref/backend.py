@@ -42,8 +42,6 @@ class Backend:
         The library itself and its special functions.
     array_types : tuple of type
         The classes whose instances are accepted, exactly: subclasses may mean something else by ``*``.
-    gather, scatter, dot : callable
-        The three primitives of the tap table (see :mod:`attn_ref._execute`).
     quiet : callable
         A context in which NaN and inf flow through arithmetic without warnings. They are data here.
     to_host : callable
@@ -56,21 +54,26 @@ class Backend:
         How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     unless_nowhere : callable
         A mask, or None if it is known to hold nowhere. Where finding out would mean waiting for a device, the mask.
+    gather, scatter, dot : callable, optional
+        The three primitives of the tap table (see :mod:`attn_ref._execute`).
+    path : object, optional
+        The sampler's own path in this library, in place of one through the three primitives.
     """
 
     name: str
     xp: ModuleType
     special: ModuleType
     array_types: tuple[type, ...]
-    gather: Callable[[Array, Array, Array], Array]
-    scatter: Callable[[Array, Array, Array, int], Array]
-    dot: Callable[[Array, Array, Array], Array]
     quiet: Callable[[], AbstractContextManager[object]]
     to_host: Callable[[Array], np.ndarray[Any, Any]]
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
     chunk: int = 2**19
     unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
+    gather: Callable[[Array, Array, Array], Array] | None = None
+    scatter: Callable[[Array, Array, Array, int], Array] | None = None
+    dot: Callable[[Array, Array, Array], Array] | None = None
+    path: Any = None
 
 
 @cache
@@ -95,17 +98,20 @@ def _numpy() -> Backend:
 
 @cache
 def _cupy() -> Backend:
-    cupy = importlib.import_module("cupy")
+    return on_a_gpu("cupy", importlib.import_module("cupy"), importlib.import_module("cupyx.scipy.special"))
+
+
+def on_a_gpu(name: str, cupy: ModuleType, special: ModuleType) -> Backend:
+    """Build the backend of CuPy, or of a library that can take its place."""
+    from attn_ref._kernels import Kernels
+
     return Backend(
-        name="cupy",
+        name=name,
         xp=cupy,
-        special=importlib.import_module("cupyx.scipy.special"),
+        special=special,
         chunk=2**62,
         array_types=(cupy.ndarray,),
-        # cupyx.scipy.sparse products are neither deterministic nor free of synchronisation.
-        gather=_execute.gather_by_takes(cupy),
-        scatter=_execute.scatter_by_sort(cupy),
-        dot=_execute.dot_by_takes(cupy),
+        path=Kernels(cupy),
         quiet=nullcontext,  # a GPU raises no floating-point warnings
         to_host=cupy.asnumpy,
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),

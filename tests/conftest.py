@@ -3,9 +3,14 @@
 Choose one with the environment variable HYPOTHESIS_PROFILE; ``dev`` is the default.
 """
 
+import functools
 import os
+import warnings
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from attn_ref.backend import unusable_because
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -13,3 +18,18 @@ settings.register_profile("dev", deadline=None, suppress_health_check=_QUIET)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, suppress_health_check=_QUIET)
 settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=_QUIET)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@functools.cache
+def _unusable() -> str | None:
+    """Why CuPy cannot compute here: found by computing something, since importing it proves nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # CuPy warns of a missing driver when it is imported
+        return unusable_because("cupy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none; the summary says how many, and why."""
+    for item in items:
+        if item.get_closest_marker("gpu") and (reason := _unusable()):
+            item.add_marker(pytest.mark.skip(reason=f"needs a GPU that CuPy can use: {reason}"))

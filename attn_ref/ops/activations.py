@@ -411,8 +411,8 @@ def _halves(backend: Backend, x: Array, axis: int) -> tuple[Array, Array]:
 
 
 def _nan_or(backend: Backend, x: Array, value: Array | float) -> Array:
-    """The value where x is a number, x where it is NaN."""
-    return backend.xp.where(backend.xp.isnan(x), x, backend.xp.asarray(value, x.dtype))
+    """The value, a mask or a number, where x is a number; x where it is NaN."""
+    return backend.xp.where(backend.xp.isnan(x), x, value if isinstance(value, float) else value.astype(x.dtype))
 
 
 def _near(backend: Backend, x: Array) -> Array:
@@ -488,7 +488,7 @@ def _hard_sigmoid(slope: float, offset: float) -> Activation:
         return backend.xp.clip(slope * x + offset, 0, 1)
 
     def f_prime(backend: Backend, x: Array) -> Array:
-        return _nan_or(backend, x, backend.xp.where((x > low) & (x < high), slope, 0.0))
+        return _nan_or(backend, x, (x > low) & (x < high)) * slope
 
     return Activation("hard_sigmoid", f, f_prime, lambda backend, x: _nan_or(backend, x, 0.0), (low, high))
 

@@ -475,8 +475,8 @@ def _cofactors(xp: ModuleType, A: Array) -> tuple[Array, Array]:
         cofactors = xp.stack([A[:, 1, 1], 0 - A[:, 1, 0], 0 - A[:, 0, 1], A[:, 0, 0]], axis=1).reshape(A.shape)
         return cofactors, (xp.abs(A[:, 0]) * xp.abs(cofactors[:, 0])).sum(axis=1)
     # Rows and columns taken cyclically, the sign of a 3×3 cofactor is always +.
-    one, two = xp.asarray([1, 2, 0]), xp.asarray([2, 0, 1])
-    next_rows, after_rows = A[:, one], A[:, two]
-    left = next_rows[:, :, one] * after_rows[:, :, two]
-    right = next_rows[:, :, two] * after_rows[:, :, one]
+    rows = xp.concatenate([A, A], axis=1)
+    A2 = xp.concatenate([rows, rows], axis=2)  # (N, 6, 6)
+    left = A2[:, 1:4, 1:4] * A2[:, 2:5, 2:5]
+    right = A2[:, 1:4, 2:5] * A2[:, 2:5, 1:4]
     return left - right, (xp.abs(A[:, 0]) * (xp.abs(left[:, 0]) + xp.abs(right[:, 0]))).sum(axis=1)

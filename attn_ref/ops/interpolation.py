@@ -27,7 +27,7 @@ from typing import Any
 
 from attn_ref.backend import Array
 
-__all__ = ["MODES", "Interpolation"]
+__all__ = ["MODES", "Interpolation", "differentiated"]
 
 _A = -0.75
 
@@ -72,7 +72,7 @@ class Interpolation:
         list of array or float
             Horner's scheme over the (differentiated) coefficients.
         """
-        return [_polynomial(_differentiated(row, order), t) for row in self.coefficients]
+        return [_polynomial(differentiated(row, order), t) for row in self.coefficients]
 
 
 def _polynomial(coefficients: tuple[float, ...], t: Array) -> Any:
@@ -86,7 +86,7 @@ def _polynomial(coefficients: tuple[float, ...], t: Array) -> Any:
     return value
 
 
-def _differentiated(coefficients: tuple[float, ...], order: int) -> tuple[float, ...]:
+def differentiated(coefficients: tuple[float, ...], order: int) -> tuple[float, ...]:
     """Coefficients of the order-th derivative of a polynomial."""
     for _ in range(order):
         coefficients = tuple(power * c for power, c in enumerate(coefficients))[1:]

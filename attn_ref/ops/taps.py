@@ -206,7 +206,7 @@ class Block:
                 value = xp.where(mask[wide], xp.zeros((), value.dtype), value)
         nan = [axis.nan for axis in self.along if axis.nan is not None]
         if nan:
-            value = xp.where(reduce(xp.logical_or, nan)[wide], xp.asarray(xp.nan, dtype=value.dtype), value)
+            value = xp.where(reduce(xp.logical_or, nan)[wide], xp.nan, value)
         return value
 
     def framed_index(self, integer: Any) -> Array:

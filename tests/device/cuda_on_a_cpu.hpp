@@ -1,0 +1,33 @@
+// Enough of CUDA to compile a kernel with g++ and run it, one thread after the other, in a random order.
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#define __global__
+#define __device__
+
+struct Dim3 {
+    unsigned x, y, z;
+};
+static Dim3 gridDim, blockDim, blockIdx, threadIdx;
+
+template <auto Kernel>
+struct Launch;
+
+template <class... Arguments, void (*Kernel)(Arguments...)>
+struct Launch<Kernel> {
+    static void run(long long blocks, long long threads, long long seed, Arguments... arguments) {
+        std::vector<long long> order(blocks * threads);
+        std::iota(order.begin(), order.end(), 0);
+        std::shuffle(order.begin(), order.end(), std::mt19937_64(seed));
+        gridDim = {unsigned(blocks), 1, 1};
+        blockDim = {unsigned(threads), 1, 1};
+        for (long long i : order) {
+            blockIdx = {unsigned(i / threads), 0, 0};
+            threadIdx = {unsigned(i % threads), 0, 0};
+            Kernel(arguments...);
+        }
+    }
+};
