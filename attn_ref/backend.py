@@ -13,6 +13,7 @@ A further array library is one more entry in that table.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref import _execute
+from attn_ref import _cuda, _execute
 
 __all__ = ["BACKENDS", "Array", "Backend", "of", "unusable_because"]
 
@@ -50,6 +51,8 @@ class Backend:
         Waits until everything asked for has been computed; for timers.
     device_of : callable
         Where an array lies; two arrays of one call must lie in the same place.
+    current_device : callable
+        Where the library would compute now; it must be where the arrays lie.
     chunk : int
         How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     unless_nowhere : callable
@@ -68,6 +71,7 @@ class Backend:
     to_host: Callable[[Array], np.ndarray[Any, Any]]
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
+    current_device: Callable[[], object]
     chunk: int = 2**19
     unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
     gather: Callable[[Array, Array, Array], Array] | None = None
@@ -93,6 +97,7 @@ def _numpy() -> Backend:
         to_host=lambda array: np.array(array),
         synchronize=lambda: None,
         device_of=lambda _: "cpu",
+        current_device=lambda: "cpu",
     )
 
 
@@ -116,6 +121,7 @@ def on_a_gpu(name: str, cupy: ModuleType, special: ModuleType) -> Backend:
         to_host=cupy.asnumpy,
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
         device_of=lambda array: f"cuda:{array.device.id}",
+        current_device=lambda: f"cuda:{cupy.cuda.runtime.getDevice()}",
     )
 
 
@@ -166,6 +172,8 @@ def of(**arrays: object) -> Backend:
     TypeError
         If an argument is not an array of a known library (lists, scalars, masked arrays, matrices, sparse
         matrices, tensors of other libraries), or if two arguments belong to two libraries or two devices.
+    ValueError
+        If the arrays lie on another device than the library's current one.
     """
     found: tuple[str, Backend, object] | None = None
     for name, array in arrays.items():
@@ -191,7 +199,13 @@ def of(**arrays: object) -> Backend:
             )
     if found is None:
         raise TypeError("no array was given")
-    return found[1]
+    name, backend, device = found
+    if backend.current_device() != device:
+        raise ValueError(
+            f"{name} lies on {device} and the current device of {backend.name} is {backend.current_device()}: call "
+            f"inside `with {backend.name}.cuda.Device({str(device).rpartition(':')[2]}):`"
+        )
+    return backend
 
 
 def unusable_because(name: str) -> str | None:
@@ -211,5 +225,8 @@ def unusable_because(name: str) -> str | None:
         backend = BACKENDS[name]()
         backend.to_host(backend.xp.arange(3) + 1)
     except Exception as error:  # whatever a library or a driver may raise is an answer here
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        text = str(error).strip()
+        said = f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"
+        meaning = _cuda.explain(error, sys.modules.get("cupy")) if name == "cupy" else None
+        return said if meaning is None else f"{meaning} ({said})"
     return None

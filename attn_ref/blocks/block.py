@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from attn_ref import backend as _backend
 from attn_ref import validation
 from attn_ref.backend import Array
 
@@ -150,6 +151,30 @@ class Block(ABC):
                     f"array of {there.dtype}: convert it"
                 )
         for name, array in arrays.items():
+            self._set(name, array)
+
+    def move(self, to: Callable[[Array], Array]) -> None:
+        """Take all parameters and buffers to another array library or device: all of them, or none if anything fails.
+
+        Parameters
+        ----------
+        to : callable
+            Makes the new array of an old one: ``cupy.asarray`` moves a block to a GPU, ``cupy.asnumpy`` back.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not give an array of a supported library, or changes a shape or dtype; the message names the
+            parameter.
+        """
+        moved = {name: to(array) for name, array in {**self.params, **self.buffers}.items()}
+        if moved:
+            _backend.of(**moved)  # one library and one device for all of them
+        for name, old in {**self.params, **self.buffers}.items():
+            validation.shape(name, moved[name], old.shape, "the shape it had before it was moved")
+            if moved[name].dtype != old.dtype:
+                raise TypeError(f"{name} was an array of {old.dtype} and came back as {moved[name].dtype}")
+        for name, array in moved.items():
             self._set(name, array)
 
     def _set(self, name: str, array: Array) -> None:

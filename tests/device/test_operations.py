@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import attn_ref
 from attn_ref.gradcheck import strategies
 from attn_ref.gradcheck.subject import Subject
 from attn_ref.registry import OPERATIONS
@@ -19,6 +20,11 @@ PAIRS = [(name, i) for name, operation in OPERATIONS.items() for i in range(len(
 @pytest.mark.parametrize(("name", "variant"), PAIRS, ids=str)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_an_operation_gives_what_it_gives_on_numpy(device, name, variant, dtype):
+    examine(device, name, variant, dtype)
+
+
+def examine(device, name, variant, dtype):
+    """Compare with NumPy, run twice, watch for waiting and for arguments that are written to."""
     operation = OPERATIONS[name]
     host = Subject(operation, np.dtype(dtype))
     kinds = ["smooth", "kinks"] if operation.kinked and dtype == "float64" else ["smooth"]
@@ -58,3 +64,28 @@ def functions(device, operation, inputs, grad_output, tangents, options):
         for _, _, array in steps:
             results.append(array)
     return results
+
+
+@BOTH
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+def test_a_pixel_that_many_points_read_gets_the_same_bits_every_time(device, mode, padding_mode):
+    crowded(device, mode=mode, padding_mode=padding_mode)
+
+
+def crowded(device, **options):
+    """Thousands of points on a dozen pixels: the order of addition shows in the last bits."""
+    rng = np.random.default_rng(0)
+    grid, u = rng.uniform(-1.5, 1.5, (2, 40, 50, 2)), rng.standard_normal((2, 3, 40, 50))
+    x = rng.standard_normal((2, 3, 3, 4))
+    arrays = [a.astype("float32") for a in (u, x, grid)]
+    placed = [device.put(a) for a in arrays]
+    want = attn_ref.grid_sample_backward(*arrays, align_corners=False, **options)
+    seen = set()
+    for _ in range(5):
+        got = attn_ref.grid_sample_backward(*placed, align_corners=False, **options)
+        seen.add(device.get(got.input).tobytes() + device.get(got.grid).tobytes())
+    assert len(seen) == 1
+    if options["mode"] != "bicubic":  # no weight is negative: Sᵀ|dY| is the size of the sums, of so many terms at most
+        size = attn_ref.grid_sample_backward(np.abs(arrays[0]), *arrays[1:], align_corners=False, **options).input
+        assert (np.abs(device.get(got.input) - want.input) <= 2 * (4 * 2000 + 4) * 2.0**-24 * size).all()
