@@ -40,8 +40,8 @@ def explain(error: Exception, cupy: ModuleType | Any | None) -> str | None:
         return "there is no NVIDIA driver on this machine"
     if driver // 1000 < built_for // 1000:  # within a major version older drivers serve newer releases
         return (
-            f"the NVIDIA driver serves CUDA {_words(driver)} and this CuPy is built for {_words(built_for)}: update the "
-            f"driver, or install the CuPy for CUDA {driver // 1000} (cupy-cuda{driver // 1000}x)"
+            f"the NVIDIA driver serves CUDA {_words(driver)} and this CuPy is built for {_words(built_for)}: update "
+            f"the driver, or install the CuPy for CUDA {driver // 1000} (cupy-cuda{driver // 1000}x)"
         )
     try:
         count = runtime.getDeviceCount()

@@ -81,7 +81,7 @@ PLANTED = {
     "numpy.zeros as the result": left_on_the_host,
     "float()": coordinates(lambda xp, p: p + 0 * float(p.sum())),
     "item()": coordinates(lambda xp, p: p + 0 * p.sum().item()),
-    "bool()": coordinates(lambda xp, p: p if p.any() else p),
+    "bool()": coordinates(lambda xp, p: p if p.any() else -p),
     "int()": coordinates(lambda xp, p: p + 0 * int(xp.isfinite(p).sum())),
     "a mask as an index": coordinates(lambda xp, p: p + 0 * p[p > 0].sum()),
     "a scalar of NumPy": coordinates(lambda xp, p: p * np.float64(1)),
