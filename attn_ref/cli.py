@@ -289,6 +289,9 @@ def bench(
         float | None, typer.Option(help="Time for the rounds of each case. Without: 4, or 0.5 if quick.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same arrays and the same order of calls.")] = 0,
+    backend: Annotated[
+        str, typer.Option(help="numpy, or cupy: on a GPU, beside NumPy and beside PyTorch there.", metavar="WORD")
+    ] = "numpy",
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Also write all times, the machine and the versions to this file.", metavar="FILE"),
@@ -305,6 +308,9 @@ def bench(
     attn_ref is faster) with the range of the middle 80 % of the rounds, and a geometric mean for each group. About
     10 minutes; use an idle machine. Exit status: 0; 1 if results differ; Ctrl-C shows what was done so far.
 
+    With `--backend cupy` attn_ref runs on the GPU, beside attn_ref on NumPy and PyTorch on the same GPU; each call is
+    waited for, and the memory pool is reported.
+
     Example: the sampler on feature maps and on images, with a figure:
 
         attn-ref bench --only features --only images --json results.json --figure ratios.png
@@ -316,7 +322,14 @@ def bench(
             console.list_cases()
             return
         status = console.bench(
-            only or (), quick=quick, threads=threads, seconds=seconds, seed=seed, json_file=json_file, figure=figure
+            only or (),
+            quick=quick,
+            threads=threads,
+            seconds=seconds,
+            seed=seed,
+            json_file=json_file,
+            figure=figure,
+            backend=backend,
         )
     raise typer.Exit(status)
 

@@ -51,6 +51,7 @@ def bench(
     seed: int,
     json_file: Path | None,
     figure: Path | None,
+    backend: str = "numpy",
 ) -> int:
     """Run the benchmark and show it.
 
@@ -68,6 +69,8 @@ def bench(
         Of the arrays and of the order of calls.
     json_file, figure : Path or None
         Where to write the report and the figure.
+    backend : str
+        "numpy", or a library on a GPU: then attn_ref there is compared with attn_ref on NumPy and with PyTorch there.
 
     Returns
     -------
@@ -77,7 +80,8 @@ def bench(
     Raises
     ------
     ValueError
-        If a name is unknown, a number is out of range, or a figure cannot be written in that format.
+        If a name is unknown, a number is out of range, the backend cannot be used here, or a figure cannot be
+        written in that format.
     OSError
         If the JSON file cannot be written; found out before anything is run.
     ModuleNotFoundError
@@ -96,13 +100,30 @@ def bench(
 
         plotting.check_target(figure)
     settings = Settings(budget=seconds or (_QUICK_SECONDS if quick else _SECONDS))
-    taking_part = [contender for contender in CONTENDERS.values() if contender.installed]
+    if backend == "numpy":
+        taking_part = [contender for contender in CONTENDERS.values() if contender.installed]
+    else:
+        from attn_ref.bench import on_a_gpu
+
+        taking_part = on_a_gpu.contenders(backend)
+        cases = [case for case in cases if case.kind in taking_part[0].kinds]
     threads = threads or machine.default_threads()
     outcomes: list[Outcome] = []
-    with machine.limited_threads(threads, with_torch="torch" in [c.name for c in taking_part]) as limits:
+    with machine.limited_threads(threads, with_torch="torch" in [c.package for c in taking_part]) as limits:
         described = machine.describe(c.package for c in taking_part)
+        if backend != "numpy":
+            described["device"] = on_a_gpu.describe(backend)
         interrupted = _run(outcomes, cases, taking_part, settings, seed)
-    options = {"quick": quick, "only": list(only), "seed": seed, "threads": threads, "limits": limits}
+        if backend != "numpy":
+            described["pool"] = on_a_gpu.pool(backend)
+    options = {
+        "backend": backend,
+        "quick": quick,
+        "only": list(only),
+        "seed": seed,
+        "threads": threads,
+        "limits": limits,
+    }
     content = report.assemble(
         outcomes, taking_part, settings={**options, **asdict(settings)}, machine=described, cases=cases
     )
@@ -162,6 +183,8 @@ def _show(content: dict[str, Any], interrupted: bool) -> None:
     if content["summaries"]:
         console.print(Text("in short (ratios: geometric means)", style="bold"))
         console.print(_table(SUMMARY_HEADS, report.summary_lines(content)), "")
+    for line in report.device_lines(content):
+        console.print(Text(line))
     for line in report.left_out(content):
         console.print(Text(line))
     for line in report.wrong(content):

@@ -4,8 +4,8 @@ A contender prepares a case once (tensors, models) and hands out its *works*, by
 and so on. What it does not do it leaves out, and then only what both do is compared. None but this project is
 required: a contender whose package is missing does not take part.
 
-A further one, on a GPU say, is one entry: its preparation moves the arrays, and its works return once the device is
-done.
+Those that take part on a GPU are in :mod:`attn_ref.bench.on_a_gpu`: their preparations move the arrays, and their works
+return once the device is done.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from attn_ref.bench import by_others, by_torch, ours
 from attn_ref.bench.cases import Case
+from attn_ref.bench.peak import Peak
 from attn_ref.bench.problems import Arrays
 from attn_ref.bench.works import Works
 
@@ -41,12 +42,15 @@ class Contender:
         cannot do this one.
     note : str
         What a reader should know about it.
+    peak : callable, optional
+        ``peak(case, part, seed)`` measures the peak of its memory, where that is not memory of the host.
     """
 
     name: str
     package: str
     kinds: Mapping[str, Callable[[Case, Arrays], Works]]
     note: str
+    peak: Callable[[Case, str, int], Peak] | None = None
 
     @property
     def installed(self) -> bool:

@@ -14,34 +14,16 @@ import multiprocessing
 import signal
 import sys
 import tracemalloc
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from attn_ref.bench.cases import Case
 from attn_ref.bench.contenders import CONTENDERS
+from attn_ref.bench.peak import Peak
 from attn_ref.bench.problems import build
 
 __all__ = ["Peak", "peak_of"]
-
-
-@dataclass(frozen=True)
-class Peak:
-    """Bytes: of the results, and at the peak above the start, resident and traced (None where it is not known)."""
-
-    results: int
-    resident: int | None
-    traced: int | None
-
-    @property
-    def ratio(self) -> float | None:
-        """The larger peak in units of the results' size."""
-        known = [peak for peak in (self.resident, self.traced) if peak is not None]
-        return max(known) / self.results if known else None
-
-    def to_dict(self) -> dict[str, float | int | None]:
-        """Return plain values for JSON."""
-        return {**asdict(self), "ratio": self.ratio}
 
 
 def peak_of(case: Case, contender: str, part: str, seed: int) -> Peak:

@@ -12,7 +12,18 @@ from attn_ref.bench.contenders import OURS, Contender
 from attn_ref.bench.runner import Outcome
 from attn_ref.bench.statistics import exponent, geometric_mean
 
-__all__ = ["SCHEMA", "Line", "assemble", "duration", "left_out", "lines", "summaries", "summary_lines", "wrong"]
+__all__ = [
+    "SCHEMA",
+    "Line",
+    "assemble",
+    "device_lines",
+    "duration",
+    "left_out",
+    "lines",
+    "summaries",
+    "summary_lines",
+    "wrong",
+]
 
 SCHEMA = 1
 """Changes whenever a field changes its meaning."""
@@ -49,6 +60,9 @@ def assemble(
         Plain values.
     """
     done = [outcome.to_dict() for outcome in outcomes]
+    summed = summaries(done)
+    if "device" in machine:  # the aims are for the CPU
+        summed = [{**row, "aim": ""} for row in summed]
     return {
         "schema": SCHEMA,
         "attn_ref": __version__,
@@ -58,7 +72,7 @@ def assemble(
         "machine": dict(machine),
         "contenders": {c.name: {"version": machine["versions"].get(c.package), "note": c.note} for c in contenders},
         "cases": done,
-        "summaries": summaries(done),
+        "summaries": summed,
     }
 
 
@@ -167,6 +181,25 @@ def left_out(report: Mapping[str, Any]) -> list[str]:
         for name, why in case["failures"].items()
         if name != OURS
     ]
+
+
+def device_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return what was measured on a device, a line each: the time between two events, the memory pool, the device."""
+    machine = report["machine"]
+    if "device" not in machine:
+        return []
+    found = [
+        f"{case['group']}: {case['name']}: {time['part']}, {time['contender']}: {duration(time['on device'])} between "
+        "events on the device"
+        for case in report["cases"]
+        for time in case["times"]
+        if "on device" in time
+    ]
+    device, pool = machine["device"], machine["pool"]
+    mebibytes = {name: size / 2**20 for name, size in pool.items()}
+    found.append(f"memory pool: {mebibytes['total']:.0f} MiB of the device, {mebibytes['used']:.0f} MiB in use")
+    found.append(", ".join(f"{name} {value}" for name, value in device.items()))
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

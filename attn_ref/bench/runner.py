@@ -13,7 +13,8 @@ from attn_ref._files import one_line
 from attn_ref.backend import Array
 from attn_ref.bench.cases import GROUPS, Case
 from attn_ref.bench.contenders import OURS, Contender
-from attn_ref.bench.memory import Peak, peak_of
+from attn_ref.bench.memory import peak_of
+from attn_ref.bench.peak import Peak
 from attn_ref.bench.problems import build, tolerance
 from attn_ref.bench.statistics import Ratio, ratio
 from attn_ref.bench.timing import Settings, Times, interleave
@@ -59,6 +60,8 @@ class Outcome:
         The case.
     times : dict
         By (contender, part).
+    on_device : dict
+        By (contender, part): seconds between two events on the device, where there is one.
     comparisons : list of Comparison
         Each contender with us.
     peaks : dict of str to Peak
@@ -69,6 +72,7 @@ class Outcome:
 
     case: Case
     times: dict[tuple[str, str], Times] = field(default_factory=dict)
+    on_device: dict[tuple[str, str], float] = field(default_factory=dict)
     comparisons: list[Comparison] = field(default_factory=list)
     peaks: dict[str, Peak] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -87,6 +91,7 @@ class Outcome:
             "options": dict(case.options),
             "times": [
                 {"contender": contender, "part": part, "median": median(times.seconds), **asdict(times)}
+                | ({"on device": self.on_device[contender, part]} if (contender, part) in self.on_device else {})
                 for (contender, part), times in self.times.items()
             ],
             "comparisons": [{**asdict(c), "agrees": c.agrees} for c in self.comparisons],
@@ -135,7 +140,7 @@ def run_case(case: Case, contenders: Sequence[Contender], settings: Settings, se
     """
     measure = GROUPS[case.group].measure
     if measure == "memory":
-        return _peaks(case, [c.name for c in contenders if c.name in (OURS, "torch")], seed)
+        return _peaks(case, [c for c in contenders if c.peak or c.name in (OURS, "torch")], seed)
     taking_part = [c for c in contenders if c.name == OURS or measure == "ratio"]
     outcome = Outcome(case)
     arrays = build(case, seed)
@@ -164,6 +169,10 @@ def run_case(case: Case, contenders: Sequence[Contender], settings: Settings, se
     timed = [*((OURS, part) for part in ours), *differences]
     runs = {(name, part): works[name][part].run for name, part in timed}
     outcome.times.update(interleave(runs, settings, seed))
+    for name, part in timed:
+        elapsed = works[name][part].elapsed
+        if elapsed is not None:
+            outcome.on_device[name, part] = median(elapsed() for _ in range(5))
     for (name, part), gap in differences.items():
         times = ratio(outcome.times[OURS, part].seconds, outcome.times[name, part].seconds)
         outcome.comparisons.append(Comparison(name, part, gap, tolerance(case), times))
@@ -195,11 +204,13 @@ def _parts(prepared: Works, ours: Works) -> list[str]:
     return [part for part in prepared if part in ours][:1]
 
 
-def _peaks(case: Case, names: Sequence[str], seed: int) -> Outcome:
+def _peaks(case: Case, contenders: Sequence[Contender], seed: int) -> Outcome:
     outcome = Outcome(case)
-    for name in names:
+    for contender in contenders:
+        name = contender.name
         try:
-            outcome.peaks[name] = peak_of(case, name, BOTH, seed)
-        except RuntimeError as error:
+            measured = contender.peak(case, BOTH, seed) if contender.peak else peak_of(case, name, BOTH, seed)
+            outcome.peaks[name] = measured
+        except (RuntimeError, MemoryError) as error:
             outcome.failures[name] = one_line(error)
     return outcome

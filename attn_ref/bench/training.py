@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from attn_ref import backend as _backend
 from attn_ref import cross_entropy_backward
 from attn_ref.backend import Array
 from attn_ref.bench.cases import Case
@@ -39,10 +40,12 @@ def ours(case: Case, arrays: Arrays) -> Works:
         Flatten(),
         Linear(_features(case), 10, rng=rng, dtype=case.dtype),
     )
+    xp = _backend.of(input=arrays["input"]).xp
+    network.move(xp.asarray)
     network.assign({name: arrays[name] for name in network.params})
     optimiser = SGD(_RATE, momentum=_MOMENTUM)
     state = optimiser.init(network.params)
-    one = np.ones((), case.dtype)
+    one = xp.ones((), case.dtype)
 
     def step() -> tuple[Array, ...]:
         nonlocal state
@@ -55,8 +58,8 @@ def ours(case: Case, arrays: Arrays) -> Works:
     return {_PART: Work(step, tuple)}
 
 
-def by_torch(case: Case, arrays: Arrays) -> Works:
-    """Prepare a step of PyTorch's network."""
+def by_torch(device: str, case: Case, arrays: Arrays) -> Works:
+    """Prepare a step of PyTorch's network on a device as PyTorch names it."""
     import torch
     from torch import nn
 
@@ -69,10 +72,10 @@ def by_torch(case: Case, arrays: Arrays) -> Works:
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Linear(_features(case), 10),
-    ).to(getattr(torch, case.dtype))
+    ).to(device, getattr(torch, case.dtype))
     network.load_state_dict({name: torch.from_numpy(arrays[name]) for name in network.state_dict()})
     optimiser = torch.optim.SGD(network.parameters(), _RATE, momentum=_MOMENTUM)
-    x, labels = torch.from_numpy(arrays["input"]), torch.from_numpy(arrays["labels"])
+    x, labels = (torch.from_numpy(arrays[name]).to(device) for name in ("input", "labels"))
 
     def step() -> Any:
         optimiser.zero_grad()
@@ -81,7 +84,10 @@ def by_torch(case: Case, arrays: Arrays) -> Works:
         return list(network.parameters())
 
     def results(parameters: Any) -> tuple[Array, ...]:
-        return (*(p.grad.numpy().copy() for p in parameters), *(p.detach().numpy().copy() for p in parameters))
+        return (
+            *(p.grad.cpu().numpy().copy() for p in parameters),
+            *(p.detach().cpu().numpy().copy() for p in parameters),
+        )
 
     return {_PART: Work(step, results)}
 

@@ -17,11 +17,13 @@ class Work(NamedTuple):
     """One thing to time.
 
     ``run()`` does it and returns when the result is there, in the contender's own form; ``results`` turns that into
-    NumPy arrays, to be compared with those of others.
+    NumPy arrays, to be compared with those of others. On a device ``elapsed()`` does it once more and returns the
+    seconds between two events there.
     """
 
     run: Callable[[], Any]
     results: Callable[[Any], tuple[Array, ...]]
+    elapsed: Callable[[], float] | None = None
 
 
 Works = dict[str, Work]

@@ -431,6 +431,30 @@ class Stream:
         synchronised()
 
 
+class Event:
+    """A moment on a stream; here nothing takes time."""
+
+    def record(self):
+        self._recorded = True
+
+    def synchronize(self):
+        assert self._recorded
+        synchronised()
+
+
+class _Pool:
+    """A memory pool that holds nothing back."""
+
+    def used_bytes(self):
+        return 0
+
+    def total_bytes(self):
+        return 0
+
+    def free_all_blocks(self):
+        pass
+
+
 @contextlib.contextmanager
 def memory(limit):
     """Refuse memory once so many bytes have been allocated; nothing is ever given back."""
@@ -443,9 +467,18 @@ def memory(limit):
 
 DEFAULT_STREAM = Stream()
 cuda = types.SimpleNamespace(
-    Device=Device, Stream=Stream, get_current_stream=lambda: STATE.stream or DEFAULT_STREAM,
-    runtime=types.SimpleNamespace(getDevice=lambda: STATE.device),
-)  # fmt: skip
+    Device=Device,
+    Stream=Stream,
+    Event=Event,
+    get_current_stream=lambda: STATE.stream or DEFAULT_STREAM,
+    get_elapsed_time=lambda before, behind: 1.0,
+    runtime=types.SimpleNamespace(
+        getDevice=lambda: STATE.device,
+        getDeviceProperties=lambda device: {"name": b"stand-in", "totalGlobalMem": 2**33},
+        driverGetVersion=lambda: 12090,
+        runtimeGetVersion=lambda: 12090,
+    ),
+)
 
 
 def _raw_module(code, options=()):
@@ -458,7 +491,7 @@ def _make_xp():
     return _Module(
         "xp", np, "xp",
         ndarray=ndarray, asnumpy=asnumpy, array=_array_copy, asarray=_asarray, empty=_fresh, empty_like=_fresh_like,
-        take=_take, bincount=_bincount, cuda=cuda, RawModule=_raw_module,
+        take=_take, bincount=_bincount, cuda=cuda, RawModule=_raw_module, get_default_memory_pool=_Pool,
         lib=types.SimpleNamespace(
             stride_tricks=_Module("xp.lib.stride_tricks", np.lib.stride_tricks, "lib.stride_tricks",
                                   as_strided=_as_strided)
