@@ -3,30 +3,43 @@
 The font, STIX Two Math, is the one that ziamath brings (SIL Open Font License).
 """
 
+import html
 import importlib.resources
+import re
 import shutil
 from pathlib import Path
 
 from docutils import nodes
-from math_core import LatexToMathML
+from math_core import LatexError, LatexToMathML
+from sphinx.util import logging
 
+LOGGER = logging.getLogger(__name__)
 CONVERTER = LatexToMathML(fancy_error=False)  # it raises on a command that it does not know
+TAG = re.compile(r"\\tag\{(.*?)\}")
 FONT = "STIXTwoMath-Regular.ttf"
 
 
 def inline(self, node: nodes.math) -> None:
-    self.body.append(CONVERTER.convert_with_local_state(node.astext(), displaystyle=False))
+    self.body.append(_convert(node, node.astext(), False))
     raise nodes.SkipNode
 
 
 def block(self, node: nodes.math_block) -> None:
+    tag = TAG.search(node.astext())
     self.body.append(self.starttag(node, "div", CLASS="math-block"))
-    if node["number"]:
-        self.body.append(f'<span class="eqno">({node["number"]})')
-        self.add_permalink_ref(node, "Link to this equation")
-        self.body.append("</span>")
-    self.body.append(CONVERTER.convert_with_local_state(node.astext(), displaystyle=True) + "</div>")
+    if tag:
+        self.body.append(f'<span class="eqno">({tag[1]})</span>')
+    self.body.append(_convert(node, TAG.sub("", node.astext()), True) + "</div>")
     raise nodes.SkipNode
+
+
+def _convert(node: nodes.Node, latex: str, displaystyle: bool) -> str:
+    try:
+        made = CONVERTER.convert_with_local_state(latex, displaystyle=displaystyle)
+        return re.sub("<mo[^>]*>([′″‴])</mo>", r'<mo class="prime">\1</mo>', made)  # else as small as an index
+    except LatexError as error:
+        LOGGER.warning("this formula cannot be drawn: %s: %s", latex, error, location=node)
+        return html.escape(latex)
 
 
 def copy_font(app) -> None:

@@ -17,13 +17,19 @@ import attn_ref
 import attn_ref.blocks
 import attn_ref.conventions
 import attn_ref.datasets
+import attn_ref.exact
+import attn_ref.film
+import attn_ref.gradcheck
+import attn_ref.gradcheck.strategies
+import attn_ref.plotting
+import attn_ref.registry
 
 project = "attn_ref"
 author = "The attn_ref authors"
 copyright = author
 version = release = attn_ref.__version__
 
-extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "_mathml"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "_mathml", "_spec_tests"]
 exclude_patterns = ["_build", "_templates", "README.md", "reference/properties.md"]
 templates_path = ["_templates"]
 
@@ -58,7 +64,18 @@ def _groups(package: ModuleType) -> list[dict[str, object]]:
     return groups
 
 
-_PACKAGES = (attn_ref, attn_ref.blocks, attn_ref.conventions, attn_ref.datasets)
+_PACKAGES = (
+    attn_ref,
+    attn_ref.blocks,
+    attn_ref.conventions,
+    attn_ref.datasets,
+    attn_ref.exact,
+    attn_ref.gradcheck,
+    attn_ref.gradcheck.strategies,
+    attn_ref.registry,
+    attn_ref.plotting,
+    attn_ref.film,
+)
 autosummary_context = {"groups": {package.__name__: _groups(package) for package in _PACKAGES}}
 
 

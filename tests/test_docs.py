@@ -117,13 +117,29 @@ def test_docstrings_are_numpydoc(name):
     assert [error for error in errors if error[0] not in STYLE] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/gradient-checks.md", "docs/rosetta.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/index.md",
+        "docs/derivations.md",
+        "docs/how-to/add-an-operation.md",
+        "docs/how-to/write-a-strategy.md",
+        "docs/gradient-checks.md",
+        "docs/rosetta.md",
+    ],
+)
 def test_code_on_the_pages_runs(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks
     for code in blocks:
         exec(compile(code, page, "exec"), {})
+
+
+def test_the_readme_counts_the_rules():
+    rules = re.findall(r"^### [A-Z]\d", (ROOT / "docs" / "spec.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"[{len(rules)} rules]" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_links_to_rules_lead_somewhere():

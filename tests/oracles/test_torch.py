@@ -360,6 +360,16 @@ def test_nan_coordinates_have_zero_gradients_in_torchs_3d_and_nan_here(mode, pad
     assert np.isnan(ours.grid).all()
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_torch_has_no_forward_mode_of_the_sampler(mode):
+    image, grid = np.ones((1, 2, 3, 4)), np.full((1, 2, 2, 2), 0.25)
+    tensors = torch.from_numpy(image), torch.from_numpy(grid)
+    with pytest.raises(NotImplementedError, match="forward AD"):
+        torch.func.jvp(lambda *x: sample(*x, mode=mode, align_corners=True), tensors, tensors)
+    ours = attn_ref.grid_sample_jvp(image, grid, image, grid, mode=mode, align_corners=True)
+    assert np.isfinite(ours).all()
+
+
 def test_torch_has_no_tricubic():
     with pytest.raises(RuntimeError, match="bicubic interpolation only supports 4D input"):
         sample(torch.from_numpy(VOLUME), torch.from_numpy(at(0.0, 3)), mode="bicubic", align_corners=True)
