@@ -140,7 +140,7 @@ html_favicon = "_static/favicon.svg"
 html_show_sphinx = False
 
 
-def _render_as_written(app, what, name, object, options, lines):  # noqa: ARG001
+def _render_as_written(app, what, name, object, options, lines):
     """Docstrings are written to be read in the source: a starred name in a shape, an author's initial, a formula."""
     lines[:] = [re.sub(r"(?<=[( ])\*(?=\w+[,)])", r"\\*", line) for line in lines]
     lines[:] = [re.sub(r"^(\.\. \[\w+\] )(?=[A-Z]\. )", r"\1\\", line) for line in lines]
@@ -152,7 +152,7 @@ def _render_as_written(app, what, name, object, options, lines):  # noqa: ARG001
                 lines[i:i] = [".. code-block:: text", ""]
 
 
-def _skip_fields(app, what, name, object, skip, options):  # noqa: ARG001
+def _skip_fields(app, what, name, object, skip, options):
     """Fields of a named tuple are in its signature; what Python says of them is "Alias for field number 0"."""
     return True if type(object).__name__ == "_tuplegetter" else None
 

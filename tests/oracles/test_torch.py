@@ -360,6 +360,7 @@ def test_nan_coordinates_have_zero_gradients_in_torchs_3d_and_nan_here(mode, pad
     assert np.isnan(ours.grid).all()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 def test_torch_has_no_forward_mode_of_the_sampler(mode):
     image, grid = np.ones((1, 2, 3, 4)), np.full((1, 2, 2, 2), 0.25)
