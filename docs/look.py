@@ -56,7 +56,7 @@ def main():
                 page.on("requestfailed", lambda r: note(f"failed: {r.url}"))
                 page.on("response", lambda r: note(f"{r.status}: {r.url}") if r.status >= 400 else None)
                 page.on("request", lambda r: None if r.url.startswith((home, "data:")) else note(f"leaves: {r.url}"))
-                for name in pages if scheme == "light" else pages[:0] or [p for p in pages if "/" not in p]:
+                for name in pages:
                     at[0] = name
                     page.goto(home + name)
                     for fault in page.evaluate(UNDRAWN):
