@@ -81,8 +81,8 @@ class Kernels:
         """Y (N, P, C) as a derivative takes it: per unit of the grid, 0 and NaN where they are due."""
         return table.whole.scaled(axes, Y)
 
-    def _rows(self, image: Array) -> Array:
-        return self._cupy.ascontiguousarray(image)
+    def _rows(self, array: Array) -> Array:
+        return self._cupy.ascontiguousarray(array)
 
     def _launch(
         self,

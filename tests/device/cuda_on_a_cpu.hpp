@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <numeric>
 #include <random>
+#include <string>
+#include <typeinfo>
 #include <vector>
 
 #define __global__
@@ -13,11 +15,19 @@ struct Dim3 {
 };
 static Dim3 gridDim, blockDim, blockIdx, threadIdx;
 
+namespace {  // each text that is compiled has its own
+
 template <auto Kernel>
 struct Launch;
 
 template <class... Arguments, void (*Kernel)(Arguments...)>
 struct Launch<Kernel> {
+    // The types of the parameters as the compiler abbreviates them: "PKf x" for const float* and long long.
+    static const char* signature() {
+        static const std::string names = ((std::string(typeid(Arguments).name()) + " ") + ...);
+        return names.c_str();
+    }
+
     static void run(long long blocks, long long threads, long long seed, Arguments... arguments) {
         std::vector<long long> order(blocks * threads);
         std::iota(order.begin(), order.end(), 0);
@@ -31,3 +41,5 @@ struct Launch<Kernel> {
         }
     }
 };
+
+}  // namespace

@@ -349,6 +349,10 @@ def _array(a, dtype=None, copy=True, order="K", *, force=False):
     return ndarray(_allocated(on_host.astype(on_host.dtype.newbyteorder("="))), STATE.device)
 
 
+def _ascontiguousarray(a, dtype=None):
+    return _array(a, dtype, order="C")
+
+
 def _asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     return _array(a, dtype, order=order or "K", force=bool(copy))
 
@@ -490,7 +494,8 @@ def _raw_module(code, options=()):
 def _make_xp():
     return _Module(
         "xp", np, "xp",
-        ndarray=ndarray, asnumpy=asnumpy, array=_array_copy, asarray=_asarray, empty=_fresh, empty_like=_fresh_like,
+        ndarray=ndarray, asnumpy=asnumpy, array=_array_copy, asarray=_asarray,
+        ascontiguousarray=_ascontiguousarray, empty=_fresh, empty_like=_fresh_like,
         take=_take, bincount=_bincount, cuda=cuda, RawModule=_raw_module, get_default_memory_pool=_Pool,
         lib=types.SimpleNamespace(
             stride_tricks=_Module("xp.lib.stride_tricks", np.lib.stride_tricks, "lib.stride_tricks",

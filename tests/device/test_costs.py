@@ -17,15 +17,15 @@ WAITING = ("affine_inverse", "cross_entropy")
 """They look at values before they compute: once in each function."""
 
 SAMPLER = {
-    ("bilinear", "zeros"): (37, 65, 62, 163),
-    ("bilinear", "border"): (47, 83, 80, 208),
-    ("bilinear", "reflection"): (83, 119, 116, 244),
-    ("nearest", "zeros"): (33, 48, 56, 123),
-    ("nearest", "border"): (43, 60, 68, 145),
-    ("nearest", "reflection"): (79, 96, 104, 181),
-    ("bicubic", "zeros"): (53, 91, 86, 218),
-    ("bicubic", "border"): (63, 101, 96, 228),
-    ("bicubic", "reflection"): (99, 137, 132, 264),
+    ("bilinear", "zeros"): (33, 49, 50, 115),
+    ("bilinear", "border"): (43, 67, 68, 160),
+    ("bilinear", "reflection"): (79, 103, 104, 196),
+    ("nearest", "zeros"): (31, 44, 50, 109),
+    ("nearest", "border"): (41, 56, 62, 131),
+    ("nearest", "reflection"): (77, 92, 98, 167),
+    ("bicubic", "zeros"): (47, 67, 68, 146),
+    ("bicubic", "border"): (57, 77, 78, 156),
+    ("bicubic", "reflection"): (93, 113, 114, 192),
 }
 """Calls of grid_sample in 2-D: forward, backward, jvp, double backward."""
 
@@ -38,14 +38,14 @@ OTHERS = {
     "affine_inverse_backward": 52,
     "affine_inverse_jvp": 52,
     "affine_inverse_double_backward": 63,
-    "squeeze_excitation": 14,
-    "squeeze_excitation_backward": 37,
-    "squeeze_excitation_jvp": 41,
-    "squeeze_excitation_double_backward": 97,
+    "squeeze_excitation": 13,
+    "squeeze_excitation_backward": 36,
+    "squeeze_excitation_jvp": 39,
+    "squeeze_excitation_double_backward": 95,
     "linear": 2,
     "linear_backward": 3,
     "conv2d": 8,
-    "conv2d_backward": 26,
+    "conv2d_backward": 25,
     "batch_norm": 11,
     "batch_norm_backward": 18,
     "batch_norm_statistics": 12,
@@ -65,9 +65,9 @@ OTHERS = {
     "glu.backward": 10,
     "glu.jvp": 11,
     "glu.double_backward": 32,
-    "apply": 38,
-    "transpose": 45,
-    "grid_gradient": 51,
+    "apply": 34,
+    "transpose": 37,
+    "grid_gradient": 43,
 }
 
 
@@ -91,7 +91,7 @@ def test_the_sampler_makes_so_many_calls_whatever_the_sizes(stand_in, mode, padd
     found = [cost(stand_in, calls[name]) for name in FUNCTIONS]
     assert [counts[1:] for counts in found] == [(0, 0)] * 4
     for (count, *_), most in zip(found, SAMPLER[mode, padding_mode], strict=True):
-        assert most - 8 <= count <= most
+        assert most - 2 <= count <= most  # aligned corners take one less an axis
 
 
 @pytest.mark.parametrize("name", [name for name in public_calls() if name not in FUNCTIONS])

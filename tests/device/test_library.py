@@ -180,3 +180,5 @@ def test_a_kernel_takes_rows_and_whole_numbers_only():
         twice((4,), (64,), (a.reshape(3, 4).T, 12))
     with pytest.raises(TypeError, match="8 bytes"):
         twice((4,), (64,), (a, 12.0))
+    with pytest.raises(TypeError, match="float32"):
+        twice((4,), (64,), (a.astype("float32"), 12))

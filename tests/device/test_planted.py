@@ -47,7 +47,7 @@ def assign(xp, X, index, values):
 
 
 def strided(patch):
-    patch.setattr(_kernels.Kernels, "_rows", lambda self, image: image)
+    patch.setattr(_kernels.Kernels, "_rows", lambda self, array: array)
 
 
 def not_cleared(patch):
