@@ -7,6 +7,7 @@ Each message names the argument as the signature does, says what was expected an
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -29,12 +30,22 @@ __all__ = [
     "pair",
     "real",
     "shape",
+    "shown",
     "sizes",
     "whole",
 ]
 
 _WORKING: dict[str, np.dtype[Any]] = {"e": np.dtype("float32"), "f": np.dtype("float32"), "d": np.dtype("float64")}
 """The dtype characters that are accepted, and the precision in which each is computed."""
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 3, 60, 60
+
+
+def shown(value: object) -> str:
+    """Return an argument as a message shows it: its repr, short, on one line, whatever its class does."""
+    return " ".join(_REPR.repr(value).split())
 
 
 @dataclass(frozen=True)
@@ -172,10 +183,10 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
         return value
     listed = ", ".join(repr(word) for word in known)
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, one of {listed}; got {type(value).__name__} {value!r}")
+        raise TypeError(f"{name} must be a string, one of {listed}; got {type(value).__name__} {shown(value)}")
     near = difflib.get_close_matches(value.lower(), known, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name}={value!r} is unknown: expected one of {listed}{hint}")
+    raise ValueError(f"{name}={shown(value)} is unknown: expected one of {listed}{hint}")
 
 
 def flag(name: str, value: object) -> bool:
@@ -187,7 +198,7 @@ def flag(name: str, value: object) -> bool:
         If the value is not a bool (1 and 0 are not: they are often a misplaced size).
     """
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {type(value).__name__} {value!r}")
+        raise TypeError(f"{name} must be True or False, got {type(value).__name__} {shown(value)}")
     return bool(value)
 
 
@@ -219,14 +230,18 @@ def sizes(name: str, value: object, letters: Sequence[str], *, least: int = 0) -
     """
     forms = " or ".join(f"({', '.join(word)})" for word in letters)
     if not isinstance(value, tuple | list):
-        raise TypeError(f"{name} must be a tuple of integers {forms}, got {type(value).__name__} {value!r}")
+        raise TypeError(f"{name} must be a tuple of integers {forms}, got {type(value).__name__} {shown(value)}")
     for entry in value:
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, Integral):
-            raise TypeError(f"{name} must hold integers {forms}, got {type(entry).__name__} {entry!r} in {value!r}")
+            raise TypeError(
+                f"{name} must hold integers {forms}, got {type(entry).__name__} {shown(entry)} in {shown(value)}"
+            )
     if len(value) not in [len(word) for word in letters]:
-        raise ValueError(f"{name} has {len(value)} entries: expected {forms}, got {tuple(value)!r}")
+        raise ValueError(f"{name} has {len(value)} entries: expected {forms}, got {shown(tuple(value))}")
     if min(value) < least:
-        raise ValueError(f"{name} has an entry below {least}: expected {forms}, each at least {least}; got {value!r}")
+        raise ValueError(
+            f"{name} has an entry below {least}: expected {forms}, each at least {least}; got {shown(value)}"
+        )
     return tuple(int(entry) for entry in value)
 
 
@@ -241,7 +256,7 @@ def whole(name: str, value: object, least: int) -> int:
         If it is below the least.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__} {value!r}")
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__} {shown(value)}")
     if value < least:
         raise ValueError(f"{name}={value} is too small: expected at least {least}")
     return int(value)
@@ -276,12 +291,12 @@ def pair(name: str, value: object, least: int) -> tuple[int, int]:
         if isinstance(entry, bool | np.bool_) or not isinstance(entry, Integral):
             raise TypeError(
                 f"{name} must be an integer or a pair of integers (vertical, horizontal), got {type(entry).__name__} "
-                f"{entry!r}" + (f" in {value!r}" if entries is value else "")
+                f"{shown(entry)}" + (f" in {shown(value)}" if entries is value else "")
             )
     if len(entries) != 2:
         raise ValueError(f"{name} has {len(entries)} entries: expected an integer or (vertical, horizontal)")
     if min(entries) < least:
-        raise ValueError(f"{name}={value!r} is too small: expected at least {least}")
+        raise ValueError(f"{name}={shown(value)} is too small: expected at least {least}")
     return int(entries[0]), int(entries[1])
 
 
@@ -312,9 +327,9 @@ def real(name: str, value: object, described: str, allowed: Callable[[float], bo
         If it will not do.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number {described}, got {type(value).__name__} {value!r}")
+        raise TypeError(f"{name} must be a number {described}, got {type(value).__name__} {shown(value)}")
     if not allowed(float(value)):
-        raise ValueError(f"{name}={value!r}: expected a number {described}")
+        raise ValueError(f"{name}={shown(value)}: expected a number {described}")
     return float(value)
 
 

@@ -338,7 +338,7 @@ class GatedLinearUnit:
     def _check(self, axis: object, **arrays: Array) -> tuple[Numbers, int]:
         call, x = validation.numbers(**arrays), arrays["x"]
         if isinstance(axis, bool) or not isinstance(axis, Integral):
-            raise TypeError(f"axis must be an integer, got {type(axis).__name__} {axis!r}")
+            raise TypeError(f"axis must be an integer, got {type(axis).__name__} {validation.shown(axis)}")
         axis = int(axis)
         if not -x.ndim <= axis < x.ndim:
             raise ValueError(f"axis={axis} but x has {x.ndim} axes, shape {x.shape}")

@@ -94,9 +94,9 @@ class SamplingOperator:
         """
         known = tuple(self._table.axes)
         if any(isinstance(a, bool) or not isinstance(a, Integral) for a in axes):
-            raise TypeError(f"axes must be integers, at most two of {known}, got {axes!r}")
+            raise TypeError(f"axes must be integers, at most two of {known}, got {validation.shown(axes)}")
         if len(axes) > 2 or any(a not in known for a in axes):
-            raise ValueError(f"axes must be at most two of {known}, got {axes!r}")
+            raise ValueError(f"axes must be at most two of {known}, got {validation.shown(axes)}")
         to_host = self._call.backend.to_host
         with self._call.backend.quiet():
             weight = to_host(self._table.weight(*axes))

@@ -588,7 +588,9 @@ def _elementwise(option: str, value: object) -> Activation:
     if value == "glu" or getattr(value, "name", None) == "glu":
         raise ValueError(f"{option} is glu, which halves the features: expected one of {', '.join(known)}")
     if not isinstance(value, str):
-        raise TypeError(f"{option} must be a name or what get_activation returns, got {type(value).__name__} {value!r}")
+        raise TypeError(
+            f"{option} must be a name or what get_activation returns, got {type(value).__name__} {validation.shown(value)}"
+        )
     return known[validation.choice(option, value, known)]
 
 
