@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -99,7 +100,8 @@ def arrays(draw: st.DrawFn, like: np.ndarray[Any, Any]) -> Any:
     for name in draw(st.lists(st.sampled_from(list(CHANGES)), min_size=1, max_size=2)):
         if not isinstance(like, np.ndarray):
             break
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             try:
                 like = CHANGES[name](like)
             except (TypeError, ValueError, IndexError):  # the first change left nothing for the second to work on

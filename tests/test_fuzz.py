@@ -33,7 +33,9 @@ def spoiled_calls(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 def contents(given_: dict[str, Any]) -> dict[str, bytes]:
-    return {k: v.tobytes() for k, v in given_.items() if isinstance(v, np.ndarray) and not v.dtype.hasobject}
+    return {
+        k: np.asarray(v).tobytes() for k, v in given_.items() if isinstance(v, np.ndarray) and not v.dtype.hasobject
+    }
 
 
 def check(name: str, given_: dict[str, Any]) -> None:
