@@ -589,7 +589,8 @@ def _elementwise(option: str, value: object) -> Activation:
         raise ValueError(f"{option} is glu, which halves the features: expected one of {', '.join(known)}")
     if not isinstance(value, str):
         raise TypeError(
-            f"{option} must be a name or what get_activation returns, got {type(value).__name__} {validation.shown(value)}"
+            f"{option} must be a name or what get_activation returns, "
+            f"got {type(value).__name__} {validation.shown(value)}"
         )
     return known[validation.choice(option, value, known)]
 
