@@ -46,7 +46,7 @@ class Kernels:
 
     def __init__(self, cupy: ModuleType) -> None:
         self._cupy = cupy
-        self._module = cache(lambda text: cupy.RawModule(code=text, options=OPTIONS))
+        self._module = cache(lambda *types: cupy.RawModule(code=source(*types), options=OPTIONS))
 
     def gather(self, table: Any, axes: tuple[int, ...], X: Array) -> Array:
         """S X or a derivative of it. X (N, R, C) -> (N, P, C)."""
@@ -97,7 +97,7 @@ class Kernels:
         if count == 0:
             return
         along = table.whole.along
-        mode = list(MODES.values()).index(along[0].interpolation)
+        mode = next(i for i, mode in enumerate(MODES.values()) if mode is along[0].interpolation)
         geometry: list[Any] = [table.batch, table.points, channels, mode]
         for a in range(3):
             if a < len(along):
@@ -107,18 +107,13 @@ class Kernels:
                 geometry += [axis.size, axes.count(a)]
             else:
                 geometry += [0, 0, 0, 1, 0]
-        module = self._module(source(table.whole.dtype, _integer(table)))
+        module = self._module(table.whole.dtype, _integer(table))
         blocks = min(-(-count // _THREADS), _BLOCKS)
         module.get_function(name)((blocks,), (_THREADS,), (*arrays, *geometry))
 
 
 def _integer(table: Any) -> str:
     return "int32" if table.pixels < 2**31 - 1 else "int64"
-
-
-@cache
-def _text() -> str:
-    return Path(__file__).with_suffix(".cu").read_text(encoding="utf-8")
 
 
 def source(number: Any, integer: Any) -> str:
@@ -134,7 +129,8 @@ def source(number: Any, integer: Any) -> str:
     return (
         f"typedef {numbers} T;\ntypedef {integers} I;\n"
         f"__device__ static const int TAPS[{len(modes)}] = {{{taps}}};\n"
-        f"__device__ static const T COEFFICIENTS[{len(modes)}][3][4][4] = {table};\n\n{_text()}"
+        f"__device__ static const T COEFFICIENTS[{len(modes)}][3][4][4] = {table};\n\n"
+        + Path(__file__).with_suffix(".cu").read_text(encoding="utf-8")
     )
 
 

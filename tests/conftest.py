@@ -33,3 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") and (reason := _unusable()):
             item.add_marker(pytest.mark.skip(reason=f"needs a GPU that CuPy can use: {reason}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line how many tests wait for a GPU."""
+    waiting = [r for r in terminalreporter.stats.get("skipped", []) if "needs a GPU" in str(r.longrepr)]
+    if waiting:
+        terminalreporter.write_line(f"{len(waiting)} tests need a GPU and were skipped: {_unusable()}")

@@ -184,7 +184,7 @@ def _show(content: dict[str, Any], interrupted: bool) -> None:
         console.print(Text("in short (ratios: geometric means)", style="bold"))
         console.print(_table(SUMMARY_HEADS, report.summary_lines(content)), "")
     for line in report.device_lines(content):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
     for line in report.left_out(content):
         console.print(Text(line))
     for line in report.wrong(content):
