@@ -52,7 +52,8 @@ class Device:
 @contextlib.contextmanager
 def registered():
     """The stand-in in the table of backends."""
-    assert kernels.COMPILER, "the stand-in compiles the kernels with g++, which is not installed"
+    if kernels.COMPILER is None:
+        pytest.skip("the stand-in compiles the kernels with g++, which is not installed")
     backend.BACKENDS["stand_in"] = lambda: STAND_IN
     try:
         yield Device("stand_in")

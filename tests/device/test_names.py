@@ -14,7 +14,7 @@ from .library import xp
 FILES = [
     path
     for path in sorted(Path(attn_ref.__file__).parent.rglob("*.py"))
-    if path.parent.name in ("attn_ref", "ops", "blocks")
+    if path.parent.name in ("attn_ref", "ops", "blocks", "conventions", "registry")
 ]
 
 
