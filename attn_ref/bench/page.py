@@ -22,7 +22,8 @@ __all__ = ["main", "page"]
 _INTRODUCTION = """# Benchmarks
 
 How fast attn_ref is beside others, as `attn-ref bench` measured it. This page is made from the results by
-`python -m attn_ref.bench.page`; a number below 1 means that attn_ref is the faster one.
+`python -m attn_ref.bench.page`; a number below 1 means that attn_ref is the faster one. Times on a GPU are in
+[its own page](gpu.md).
 """
 
 _METHOD = """## Method
