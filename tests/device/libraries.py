@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from attn_ref import backend
 
-from . import kernels, library
+from . import kernels, library, state
 
 STAND_IN = backend.on_a_gpu("stand_in", library.xp, library.special)
 
@@ -36,7 +36,7 @@ class Device:
     def unattended(self, synchronisations=0):
         """Fail if the host waits more often than said, or hands anything over. CuPy knows only whether it waited."""
         if self.name == "stand_in":
-            with library.counting() as counts:
+            with state.counting() as counts:
                 yield
             assert (counts.synchronisations, counts.uploads) == (synchronisations, 0)
         else:

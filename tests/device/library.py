@@ -12,60 +12,18 @@ a GPU leaves undefined is drawn at random, and everything that makes the host wa
 * kernels are compiled by g++ and run thread by thread in a random order (:mod:`tests.device.kernels`).
 """
 
-import contextlib
 import functools
 import operator
 import types
-from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.special
 
 from .names import recorded
+from .state import COUNTS, STATE, OutOfMemoryError, Pool, cuda, synchronised
 
 TABLE = recorded()
 RANDOM = np.random.default_rng(0)
-
-
-@dataclass
-class Counts:
-    """What happened on the devices: calls of the library that compute or make an array, and what crosses the border."""
-
-    calls: int = 0
-    synchronisations: int = 0
-    uploads: int = 0
-
-    def since(self, before):
-        return Counts(*[getattr(self, f.name) - getattr(before, f.name) for f in fields(self)])
-
-
-COUNTS = Counts()
-
-
-@contextlib.contextmanager
-def counting():
-    """Give counts that hold what happened inside, once it is left."""
-    before, found = Counts(**vars(COUNTS)), Counts()
-    yield found
-    vars(found).update(vars(COUNTS.since(before)))
-
-
-class OutOfMemoryError(MemoryError):
-    """As CuPy's."""
-
-
-@dataclass
-class _State:
-    device: int = 0
-    stream: object = None
-    memory: int | None = None  # bytes that may still be allocated
-
-
-STATE = _State()
-
-
-def synchronised():
-    COUNTS.synchronisations += 1
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -403,88 +361,6 @@ class _Module(types.ModuleType):
         return value
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Devices and streams
-
-
-class Device:
-    """A device, current inside a ``with``."""
-
-    def __init__(self, id=0):
-        self.id = id
-
-    def __enter__(self):
-        self._before, STATE.device = STATE.device, self.id
-        return self
-
-    def __exit__(self, *_):
-        STATE.device = self._before
-
-
-class Stream:
-    """A stream, current inside a ``with``."""
-
-    def __enter__(self):
-        self._before, STATE.stream = STATE.stream, self
-        return self
-
-    def __exit__(self, *_):
-        STATE.stream = self._before
-
-    def synchronize(self):
-        synchronised()
-
-
-class Event:
-    """A moment on a stream; here nothing takes time."""
-
-    def record(self):
-        self._recorded = True
-
-    def synchronize(self):
-        assert self._recorded
-        synchronised()
-
-
-class _Pool:
-    """A memory pool that holds nothing back."""
-
-    def used_bytes(self):
-        return 0
-
-    def total_bytes(self):
-        return 0
-
-    def free_all_blocks(self):
-        pass
-
-
-@contextlib.contextmanager
-def memory(limit):
-    """Refuse memory once so many bytes have been allocated; nothing is ever given back."""
-    STATE.memory = limit
-    try:
-        yield
-    finally:
-        STATE.memory = None
-
-
-DEFAULT_STREAM = Stream()
-cuda = types.SimpleNamespace(
-    Device=Device,
-    Stream=Stream,
-    Event=Event,
-    get_current_stream=lambda: STATE.stream or DEFAULT_STREAM,
-    get_elapsed_time=lambda before, behind: 1.0,
-    runtime=types.SimpleNamespace(
-        getDevice=lambda: STATE.device,
-        getDeviceProperties=lambda device: {"name": b"stand-in", "totalGlobalMem": 2**33},
-        driverGetVersion=lambda: 12090,
-        runtimeGetVersion=lambda: 12090,
-    ),
-)
-
-
 def _raw_module(code, options=()):
     from .kernels import RawModule
 
@@ -496,7 +372,7 @@ def _make_xp():
         "xp", np, "xp",
         ndarray=ndarray, asnumpy=asnumpy, array=_array_copy, asarray=_asarray,
         ascontiguousarray=_ascontiguousarray, empty=_fresh, empty_like=_fresh_like,
-        take=_take, bincount=_bincount, cuda=cuda, RawModule=_raw_module, get_default_memory_pool=_Pool,
+        take=_take, bincount=_bincount, cuda=cuda, RawModule=_raw_module, get_default_memory_pool=Pool,
         lib=types.SimpleNamespace(
             stride_tricks=_Module("xp.lib.stride_tricks", np.lib.stride_tricks, "lib.stride_tricks",
                                   as_strided=_as_strided)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers import public_calls
 
-from . import library
+from . import state
 
 WAITING = ("affine_inverse", "cross_entropy")
 """They look at values before they compute: once in each function."""
@@ -75,7 +75,7 @@ def cost(stand_in, call):
     """Counts of one call."""
     options = {key: stand_in.put(x) for key, x in call.options.items() if isinstance(x, np.ndarray)}
     placed = call.with_arrays(stand_in.put)
-    with library.counting() as counts:
+    with state.counting() as counts:
         placed(**options)
     return astuple(counts)
 

@@ -11,7 +11,7 @@ import attn_ref
 from attn_ref import _cuda, backend
 from tests.helpers import CALLS, bytes_of
 
-from . import library
+from . import state
 from .libraries import BOTH
 
 
@@ -82,11 +82,11 @@ def test_without_memory_there_is_a_memory_error_and_nothing_is_changed(stand_in,
     """At the first allocation, in the middle, at the last one."""
     call, options = placed(stand_in, CALLS[name])
     expected = [stand_in.get(x).tobytes() for x in call.results(**options)]
-    with library.memory(2**40):
+    with state.memory(2**40):
         call(**options)
-        used = 2**40 - library.STATE.memory
+        used = 2**40 - state.STATE.memory
     for limit in (0, used // 3, used - 1):
-        with library.memory(limit), pytest.raises(MemoryError, match="Out of memory allocating"):
+        with state.memory(limit), pytest.raises(MemoryError, match="Out of memory allocating"):
             call(**options)
         assert [stand_in.get(x).tobytes() for x in call.arrays.values()] == bytes_of(*CALLS[name].arrays.values())
     assert [stand_in.get(x).tobytes() for x in call.results(**options)] == expected
@@ -94,7 +94,7 @@ def test_without_memory_there_is_a_memory_error_and_nothing_is_changed(stand_in,
 
 def test_an_array_too_large_for_the_device_is_refused_by_name_before_any_work(stand_in):
     x, grid = (stand_in.put(CALLS["grid_sample"].arrays[name]) for name in ("input", "grid"))
-    with library.memory(100), library.counting() as counts, pytest.raises(MemoryError, match=r"^(input|grid) asks for"):
+    with state.memory(100), state.counting() as counts, pytest.raises(MemoryError, match=r"^(input|grid) asks for"):
         attn_ref.grid_sample(x, grid, align_corners=False)
     assert counts.calls <= 1
 
@@ -105,7 +105,7 @@ def test_an_array_too_large_for_the_device_is_refused_by_name_before_any_work(st
 
 def test_arrays_of_two_devices_are_a_type_error_that_names_both(stand_in):
     call, options = placed(stand_in, CALLS["grid_sample"])
-    with library.Device(1):
+    with state.Device(1):
         elsewhere = stand_in.put(CALLS["grid_sample"].arrays["grid"])
     with pytest.raises(TypeError, match="input lies on cuda:0 and grid on cuda:1"):
         call(grid=elsewhere, **options)
@@ -113,7 +113,7 @@ def test_arrays_of_two_devices_are_a_type_error_that_names_both(stand_in):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_another_device_works_where_it_is_current_and_is_refused_by_name_elsewhere(stand_in, name):
-    with library.Device(1):
+    with state.Device(1):
         call, options = placed(stand_in, CALLS[name])
         results = call.results(**options)
         assert {result.device.id for result in results} == {1}

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from . import library
-from .library import counting, special, xp
+from . import state
+from .library import special, xp
+from .state import counting
 
 
 def array(values=(1.0, 2.0, 3.0), dtype="float64"):
@@ -156,7 +157,7 @@ def test_fresh_memory_holds_nonsense():
 
 def test_devices_are_kept_apart():
     here = array()
-    with library.Device(1):
+    with state.Device(1):
         there = array()
         with pytest.raises(ValueError, match="Array device must be same as the current device"):
             _ = here + 1
