@@ -16,6 +16,8 @@ from sphinx.util import logging
 LOGGER = logging.getLogger(__name__)
 CONVERTER = LatexToMathML(fancy_error=False)  # it raises on a command that it does not know
 TAG = re.compile(r"\\tag\{(.*?)\}")
+# The font's primes stand as high as an exponent already, and would be raised twice.
+PRIME = r'<mpadded voffset="-0.4em" height="0.4em"><mo class="prime">\1</mo></mpadded>'
 FONT = "STIXTwoMath-Regular.ttf"
 
 
@@ -36,7 +38,7 @@ def block(self, node: nodes.math_block) -> None:
 def _convert(node: nodes.Node, latex: str, displaystyle: bool) -> str:
     try:
         made = CONVERTER.convert_with_local_state(latex, displaystyle=displaystyle)
-        return re.sub("<mo[^>]*>([′″‴])</mo>", r'<mo class="prime">\1</mo>', made)  # else as small as an index
+        return re.sub("<mo[^>]*>([′″‴])</mo>", PRIME, made)
     except LatexError as error:
         LOGGER.warning("this formula cannot be drawn: %s: %s", latex, error, location=node)
         return html.escape(latex)

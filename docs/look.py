@@ -56,7 +56,7 @@ def main():
                 page.on("requestfailed", lambda r: note(f"failed: {r.url}"))
                 page.on("response", lambda r: note(f"{r.status}: {r.url}") if r.status >= 400 else None)
                 page.on("request", lambda r: None if r.url.startswith((home, "data:")) else note(f"leaves: {r.url}"))
-                for name in pages:
+                for name in pages if scheme == "light" else [p for p in pages if not p.startswith("reference/")]:
                     at[0] = name
                     page.goto(home + name)
                     for fault in page.evaluate(UNDRAWN):
