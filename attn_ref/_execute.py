@@ -170,6 +170,8 @@ _FEW = 8
 """Channels below which planes are faster than rows."""
 _MANY = 2**22
 """Numbers of one sample above which planes are used in any case: rows hold a second copy of each."""
+_KEPT = 2**15
+"""Points whose geometry is kept: a block or two."""
 
 
 def path(table: Any, X: Array) -> Any:
@@ -184,11 +186,9 @@ def path(table: Any, X: Array) -> Any:
 
 def keeps(table: Any) -> bool:
     """Whether to keep the geometry of all points, or to make it where it is used, so that it stays in the cache."""
-    return (
-        table.backend.path is not None
-        or not _on_the_cpu(table.backend)
-        or len(_planes.blocks(table.batch, table.points)) < 2
-    )
+    if table.backend.path is not None or not _on_the_cpu(table.backend):
+        return True
+    return bool(table.batch * table.points <= _KEPT)
 
 
 def _on_the_cpu(backend: Any) -> bool:

@@ -5,35 +5,51 @@ asking whether it is inside. A tap table is worked through in blocks of points w
 cache; the weights of the K taps of a point are never formed, since they are products, one factor an axis: sums over
 taps are taken axis by axis.
 
+Every call of NumPy takes the interpreter's lock for about a microsecond, and a thread that has to wait for it loses
+several. So calls are few and long: all axes, and all taps along an axis, at once.
+
 Everything is partitioned by shape. What is summed into an image is summed in a fixed order, whoever computes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from math import prod
+from collections.abc import Sequence
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from attn_ref._threads import in_order, run
+from attn_ref._threads import results, run
 
-__all__ = ["blocks", "derivatives", "frame_of", "framed_planes", "gather", "scaled", "scatter", "weigh"]
+__all__ = [
+    "blocks",
+    "derivatives",
+    "frame_of",
+    "framed_planes",
+    "gather",
+    "scaled",
+    "scatter",
+    "taps_in",
+    "weigh",
+    "within",
+]
 
 Array = Any
 
-_ZEROS = 2
-"""Zeros behind the last pixel of each axis: a pair of taps may start there, or two before the first pixel, where the
-zeros of the row before are. Before the very first pixel of all, as many zeros as that takes."""
+ZEROS = 3
+"""Zeros behind the last pixel of each axis: taps may stand there, or as many before the first pixel, where the zeros of
+the row before are. Before the very first pixel of all, as many zeros as that takes."""
 
-_POINTS = 2**14
-"""Points of a block: the numbers in hand for each, about twenty, stay in the cache."""
-_SUMMED = 2**15
-"""Points that are summed into an image at a time, at least."""
-_PARTS = 6
-"""Into how many parts the points of one sample are cut at most where they are summed into an image."""
+_BYTES = 2**17
+"""Bytes of one number for each point of a block: a hundred numbers for four points stay in the cache."""
+
+_SHARES = 2
+"""Parts of a large sample that are summed into images of their own, by one thread each."""
+_PART = 2**17
+"""Points of a large sample that are summed into an image at a time; of small samples, half of it."""
+_AT_ONCE = 2**14
+"""Numbers below which NumPy adds them up faster than SciPy makes a matrix of them."""
 
 
 def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
@@ -44,16 +60,15 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
 
     def one(place: tuple[slice, slice]) -> None:
         block = table.block(place)
-        taps = _taps(block, place[0].start, channels * pixels)
+        taps = taps_in(block, range(place[0].start, place[0].stop), channels * pixels, np.intp)
         factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
-        for c in _groups(block, channels):
-            room = np.empty((len(taps), *_with(block, c)), X.dtype)
-            values = [_take(framed, pixels, c, tap, into) for tap, into in zip(taps, room, strict=True)]
+        for c in _groups(block.shape, channels):
+            values = _read(framed, _of_channels(taps, c, pixels))
             for along in reversed(factors):  # x first
-                values = [_sum(values[k : k + len(along)], along, own=True) for k in range(0, len(values), len(along))]
+                values = _sum(_along(values, len(along)), along, own=True)
             Y[(*place, c)] = block.scaled(axes, values[0].swapaxes(1, 2))
 
-    run(one, blocks(table.batch, table.points))
+    run(one, blocks(table.batch, table.points, X.itemsize))
     return Y
 
 
@@ -61,43 +76,36 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
     """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
     channels = X.shape[2]
     framed, pixels = framed_planes(X, table.space)
-    results = [np.zeros((table.batch, table.points), X.dtype) for _ in wanted]
+    found = [np.zeros((table.batch, table.points), X.dtype) for _ in wanted]
 
     def one(place: tuple[slice, slice]) -> None:
         block = table.block(place)
-        taps = _taps(block, place[0].start, channels * pixels)
-        D = np.empty((len(taps), *block.shape), X.dtype)  # ⟨Y, X[tap]⟩
-        for c in _groups(block, channels):
-            y = Y[(*place, c)].swapaxes(1, 2)  # (n, c, p)
-            product = np.empty(y.shape, X.dtype)
-            for tap, d in zip(taps, D, strict=True):
-                if c == slice(0, 1):
-                    np.multiply(_take(framed, pixels, c, tap, d[:, None]), y, out=d[:, None])
-                    continue
-                np.multiply(_take(framed, pixels, c, tap, product), y, out=product)
-                if c.start == 0:
-                    np.add.reduce(product, axis=1, out=d)
-                else:
-                    d += np.add.reduce(product, axis=1)
-        for result, derivative in zip(results, derivatives(block, wanted, D), strict=True):
+        taps = taps_in(block, range(place[0].start, place[0].stop), channels * pixels, np.intp)
+        D = None  # ⟨Y, X[tap]⟩, (K, n, p)
+        for c in _groups(block.shape, channels):
+            products = _read(framed, _of_channels(taps, c, pixels))  # (K, n, c, p)
+            products *= Y[(*place, c)].swapaxes(1, 2)
+            some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
+            D = some if D is None else np.add(D, some, out=D)
+        for result, derivative in zip(found, derivatives(block, wanted, D), strict=True):
             result[place] = derivative
 
     if channels:
-        run(one, blocks(table.batch, table.points))
-    return results
+        run(one, blocks(table.batch, table.points, X.itemsize))
+    return found
 
 
 def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
     """Σ_k w_k D_k for each of the wanted derivatives of w. D (K, n, p), the products ⟨Y, X[tap]⟩ -> (n, p) each."""
-    counts = [tuple(axes.count(a) for a in range(len(block.along))) for axes in wanted]
-    sums: dict[tuple[int, ...], list[Array]] = {(): list(D)}
-    for a in range(len(block.along)):  # axis by axis, x first; what several derivatives share is summed once
+    counts = [tuple(axes.count(a) for a in block.axes) for axes in wanted]
+    sums: dict[tuple[int, ...], Array] = {(): D}
+    for a in block.axes:  # axis by axis, x first; what several derivatives share is summed once
         found = {}
         for key in dict.fromkeys(count[: a + 1] for count in counts):
-            values, along = sums[key[:-1]], block.factors(a, key[-1])
-            found[key] = [_sum(values[k : k + len(along)], along) for k in range(0, len(values), len(along))]
+            along = block.factors(a, key[-1])
+            found[key] = _sum(_along(sums[key[:-1]], len(along)), along)
         sums = found
-    if wanted and not np.isfinite(sums[counts[0]][0].sum()):  # perhaps inf · 0 of a tap outside, which is not used
+    if wanted and not np.isfinite(sums[counts[0]].sum()):  # perhaps inf · 0 of a tap outside, which is not used
         outside = np.stack(block.outside())
         if D[outside].any():
             D[outside] = 0
@@ -109,77 +117,46 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C), a plane a channel."""
     N, P, channels = table.batch, table.points, Y.shape[2]
     frame, lead, inner = frame_of(table.space)
-    pixels = prod(frame)
-    X = np.zeros((N, channels, *table.space), Y.dtype)
     if axes:
         Y = scaled(table, axes, Y)
+    X = np.zeros((N, channels, *table.space), Y.dtype)
 
-    def entries(samples: slice, points: slice, width: int) -> tuple[Array, Array]:
-        """Where the taps of some points lie if a sample has so many frames, and their weights. (K, n, p) each."""
-        n, p = samples.stop - samples.start, points.stop - points.start
-        integer = np.int32 if max(n * width * pixels + lead, table.taps * n * p) < 2**31 else np.int64
-        index = np.empty((table.taps, n, p), integer)
-        weight = np.empty((table.taps, n, p), Y.dtype)
-        offset = np.arange(n, dtype=integer)[:, None] * (width * pixels)
+    def whole(place: tuple[slice, slice]) -> None:
+        """Some small samples at once."""
+        samples, _ = place
+        index, weight = _entries(table, axes, place)
+        _, n, p = index.shape
+        length = lead + n * prod(frame)
+        for c in _groups((n, p), channels):
+            y = np.moveaxis(Y[samples, :, c], 2, 0)[:, None]  # (c, 1, n, p)
+            apart = np.arange(len(y), dtype=index.dtype)[:, None, None, None] * length
+            sums = _summed(index + apart if len(y) > 1 else index, weight * y, len(y) * length)
+            images = sums.reshape(len(y), length)[:, lead:].reshape(len(y), n, *frame)
+            X[samples, c] = images[:, :, *inner].swapaxes(0, 1)
 
-        def part(place: tuple[slice, slice]) -> None:
-            some, here = place
-            first = slice(samples.start + some.start, samples.start + some.stop)
-            block = table.block((first, slice(points.start + here.start, points.start + here.stop)))
-            for k, (tap, shift) in enumerate(block.taps()):
-                np.add(tap, offset[some] + integer(shift) if n > 1 else shift, out=index[(k, *place)])
-            *slow, fast = _factors(block, axes)
-            planes: list[Any] = [1.0]
-            for along in slow:
-                planes = [plane * factor for plane in planes for factor in along]
-            for k, (plane, factor) in enumerate((plane, factor) for plane in planes for factor in fast):
-                np.multiply(plane, factor, out=weight[(k, *place)])
+    def share(task: tuple[int, int]) -> Array:
+        """A part of the points of a large sample, summed part by part."""
+        n, which = task
+        total = np.zeros((channels, lead + prod(frame)), Y.dtype)
+        for _, points in blocks(1, P, 1, _PART)[which::_SHARES]:
+            index, weight = _entries(table, axes, (slice(n, n + 1), points))
+            low, high = int(index.min()), int(index.max()) + 1  # the points of a part read a part of the image
+            index -= low
+            values = np.empty_like(weight)
+            for c, sums in enumerate(total):
+                np.multiply(weight, Y[n, points, c], out=values)
+                sums[low:high] += _summed(index, values, high - low)
+        return total
 
-        run(part, blocks(n, p))
-        return index, weight
-
-    def summed(index: Array, weight: Array, y: Array, width: int = 1) -> Array:
-        """Taps of some channels y (n, c, p), added up in their order. -> (n, c, *frame)."""
-        n, c, _ = y.shape
-        index, weight = index[:, :, None], weight[:, :, None]  # (K, n, 1, p)
-        if c > 1:
-            index = index + np.arange(c, dtype=index.dtype)[:, None] * pixels
-        # They are the one column of a sparse matrix.
-        values, starts = (weight * y).reshape(-1), np.array([0, index.size], index.dtype)
-        column = sparse.csc_array((values, index.reshape(-1), starts), shape=(lead + n * width * pixels, 1))
-        return (column @ np.ones(1, Y.dtype))[lead:].reshape(n, width, *frame)[:, :c]
-
-    def some(samples: slice) -> None:
-        width = max(1, min(channels, _POINTS // max(1, (samples.stop - samples.start) * P)))
-        index, weight = entries(samples, slice(0, P), width)
-        for c in range(0, channels, width):
-            y = Y[samples, :, c : c + width].swapaxes(1, 2)
-            X[samples, c : c + width] = summed(index, weight, y, width)[:, :, *inner]
-
-    if P <= _SUMMED or (N > 1 and P <= 8 * _SUMMED):
-        per = max(1, _POINTS // max(P, 1))
-        run(some, [slice(n, min(n + per, N)) for n in range(0, N, per)])
-        return X.reshape(N, channels, prod(table.space)).swapaxes(1, 2)
-    for n in range(N):
-        sample = slice(n, n + 1)
-        total = np.zeros((channels, *frame), Y.dtype)
-        for _, points in blocks(1, P, max(_SUMMED, -(-P // _PARTS))):
-            index, weight = entries(sample, points, 1)
-            _, _, p = index.shape
-            tasks = [(c, slice(h * p // 2, (h + 1) * p // 2)) for c in range(channels) for h in range(2)]
-
-            half = partial(_half, summed, index, weight, Y[sample, points])
-            for (c, _), sums in zip(tasks, in_order(half, tasks), strict=True):
-                total[c] += sums[0, 0]
-        X[n] = total[:, *inner]
+    if P <= _PART:
+        run(whole, blocks(N, P, 1, max(P, _PART // 2)))
+    else:
+        for n in range(N):
+            first, *others = results(share, [(n, which) for which in range(_SHARES)])
+            for other in others:
+                first += other
+            X[n] = first[:, lead:].reshape(channels, *frame)[:, *inner]
     return X.reshape(N, channels, prod(table.space)).swapaxes(1, 2)
-
-
-def _half(
-    summed: Callable[[Array, Array, Array], Array], index: Array, weight: Array, Y: Array, task: tuple[int, slice]
-) -> Array:
-    c, points = task
-    return summed(index[:, :, points], weight[:, :, points], Y[:, None, points, c])
 
 
 def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
@@ -189,17 +166,133 @@ def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     def one(place: tuple[slice, slice]) -> None:
         result[place] = table.block(place).scaled(axes, Y[place])
 
-    run(one, blocks(table.batch, table.points))
+    run(one, blocks(table.batch, table.points, Y.itemsize))
     return result
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Helpers
+# Taps in frames
+
+
+def frame_of(space: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[slice, ...]]:
+    """Shape of a framed image, zeros before the first of all, and where in the frame the image is."""
+    frame = tuple(size + ZEROS for size in space)
+    lead = ZEROS * sum(prod(frame[a + 1 :]) for a in range(len(frame)))
+    return frame, lead, tuple(slice(0, size) for size in space)
+
+
+def framed_planes(X: Array, space: tuple[int, ...]) -> tuple[Array, int]:
+    """Copy planes into frames of zeros. X (N, R, C) -> (lead + N · C · R',), R'."""
+    batch, _, channels = X.shape
+    frame, lead, inner = frame_of(space)
+    everything = np.empty(lead + batch * channels * prod(frame), X.dtype)
+    everything[:lead] = 0
+    framed = everything[lead:].reshape(batch * channels, *frame)
+    source = X.swapaxes(1, 2).reshape(batch * channels, *space)
+
+    def copy(some: slice) -> None:
+        for a, size in enumerate(space):
+            framed[(some, *[slice(None)] * a, slice(size, None))] = 0
+        framed[(some, *inner)] = source[some]
+
+    run(copy, [some for some, _ in blocks(batch * channels, prod(frame), 1, 2**18)])
+    return everything, prod(frame)
+
+
+def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any) -> list[tuple[Array, int]]:
+    """Where the taps of a block lie in frames, x fastest: indices (n, p), and what to add to each.
+
+    The zeros before the first frame count; ``places`` says at which place among frames, so many numbers apart, each
+    sample stands.
+    """
+    rules = block.rules
+    frame, lead, _ = frame_of(rules.space[::-1])
+    strides = [prod(frame[len(frame) - a :]) for a in block.axes]
+    start = lead + np.asarray(places)[:, None] * apart  # (n, 1)
+    narrow = np.int32 if start.max() + apart + prod(frame) < 2**31 else np.int64
+    start = start.astype(narrow)
+    if rules.places is None:  # the taps of a cell lie beside each other
+        index = block.cell[-1].astype(narrow, copy=False)
+        for a in reversed(block.axes[:-1]):
+            index = index * (frame[-1 - a]) + block.cell[a]
+        index = np.add(index, start, out=index if len(rules.space) > 1 else None).astype(integer, copy=False)
+        shifts = [0]
+        for a in reversed(block.axes):
+            shifts = [shift + k * strides[a] for shift in shifts for k in range(rules.taps)]
+        return [(index, shift) for shift in shifts]
+    rows = [start]
+    for a in reversed(block.axes):
+        places = [place * narrow(strides[a]) for place in block.places(a)]
+        rows = [row + place for row in rows for place in places]
+    return [(row.astype(integer, copy=False), 0) for row in rows]
+
+
+def _of_channels(taps: list[tuple[Array, int]], channels: slice, pixels: int) -> list[tuple[Array, int]]:
+    """Taps of some channels, (n, c, p), of those of the first, (n, p)."""
+    first, count = channels.start * pixels, channels.stop - channels.start
+    apart = np.arange(count)[:, None] * pixels
+    found, given, index = [], None, None
+    for tap, shift in taps:
+        if tap is not given:  # often it is
+            given, index = tap, tap[:, None] + apart if count > 1 else tap[:, None]
+        found.append((index, first + shift))
+    return found
+
+
+def _read(framed: Array, taps: list[tuple[Array, int]]) -> Array:
+    """Read taps (n, c, p). Their indices are valid: ``clip`` keeps NumPy from looking, in a buffer. -> (K, n, c, p)."""
+    values = np.empty((len(taps), *taps[0][0].shape), framed.dtype)
+    for (tap, shift), into in zip(taps, values, strict=True):
+        framed[shift:].take(tap, out=into, mode="clip")
+    return values
+
+
+def _entries(table: Any, axes: tuple[int, ...], place: tuple[slice, slice]) -> tuple[Array, Array]:
+    """Where the taps of some points lie in frames of their own, and their weights. (K, n, p) each, x fastest."""
+    samples, points = place
+    n, p, pixels = samples.stop - samples.start, points.stop - points.start, prod(frame_of(table.space)[0])
+    integer = np.int32 if max((n + 1) * pixels, table.taps * n * p) < 2**30 else np.int64
+    index = np.empty((table.taps, n, p), integer)
+    weight = np.empty((table.taps, n, p), table.dtype)
+    for some, here in blocks(n, p, weight.itemsize):
+        block = table.block((within(samples, some), within(points, here)))
+        for (tap, shift), into in zip(taps_in(block, range(n)[some], pixels, integer), index, strict=True):
+            np.add(tap, integer(shift), out=into[some, here])
+        for one, into in zip(block.weights(axes), weight, strict=True):
+            into[some, here] = one
+    return index, weight
+
+
+def within(outer: slice, inner: slice) -> slice:
+    """Part of a part."""
+    return slice(outer.start + inner.start, outer.start + inner.stop)
+
+
+def _summed(index: Array, values: Array, length: int) -> Array:
+    """Σ of the values with the same index, in their order. -> (length,)."""
+    index, values = index.reshape(-1), values.reshape(-1)
+    if index.size < _AT_ONCE:
+        sums = np.zeros(length, values.dtype)
+        np.add.at(sums, index, values)
+        return sums
+    starts = np.array([0, index.size], index.dtype)  # they are the one column of a sparse matrix
+    column: Array = sparse.csc_array((values, index, starts), shape=(length, 1)) @ np.ones(1, values.dtype)
+    return column
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sums, and how work is cut
 
 
 def _factors(block: Any, axes: tuple[int, ...]) -> list[list[Any]]:
     """Weights of the taps along z, y and x, differentiated as asked for."""
-    return [block.factors(a, axes.count(a)) for a in range(len(block.along) - 1, -1, -1)]
+    return [block.factors(a, axes.count(a)) for a in reversed(block.axes)]
+
+
+def _along(values: Array, taps: int) -> list[Array]:
+    """Split off the fastest axis of taps: (K · k, …) -> k times (K, …)."""
+    split = values.reshape(-1, taps, *values.shape[1:])
+    return [split[:, k] for k in range(taps)]
 
 
 def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> Array:
@@ -221,75 +314,30 @@ def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> A
     return total
 
 
-def framed_planes(X: Array, space: tuple[int, ...]) -> tuple[Array, int]:
-    """Copy planes into frames of zeros. X (N, R, C) -> (lead + N · C · R',), R'."""
-    batch, _, channels = X.shape
-    frame, lead, inner = frame_of(space)
-    pixels = prod(frame)
-    everything = np.empty(lead + batch * channels * pixels, X.dtype)
-    everything[:lead] = 0
-    framed = everything[lead:].reshape(batch, channels, *frame)
-    source = X.swapaxes(1, 2).reshape(batch, channels, *space)
+def blocks(batch: int, points: int, itemsize: int, size: int = _BYTES) -> list[tuple[slice, slice]]:
+    """Cut N × P points into blocks of so many bytes of one number: whole samples, or parts of one.
 
-    def copy(place: tuple[slice, slice]) -> None:
-        framed[place] = 0
-        framed[(*place, *inner)] = source[place]
-
-    whole = max(1, 4 * _POINTS // (max(channels, 1) * pixels))
-    if whole > 1 or channels == 1:
-        run(copy, [(slice(n, n + whole), slice(None)) for n in range(0, batch, whole)])
-    else:
-        run(copy, [(slice(n, n + 1), slice(c, c + 1)) for n in range(batch) for c in range(channels)])
-    return everything, pixels
-
-
-def frame_of(space: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[slice, ...]]:
-    """Shape of a framed image, zeros before the first of all, and where in the frame the image is."""
-    frame = tuple(size + _ZEROS for size in space)
-    lead = _ZEROS * sum(prod(frame[a + 1 :]) for a in range(len(frame)))
-    return frame, lead, tuple(slice(0, size) for size in space)
-
-
-def blocks(batch: int, points: int, size: int = _POINTS) -> list[tuple[slice, slice]]:
-    """Cut N × P points into blocks of about a given number: whole samples, or parts of one."""
+    Two or more are about the same in number and size, so that two threads end together.
+    """
+    size = max(1, size // itemsize)
+    if batch * points == 0:
+        return []
     if points <= size:
-        per = size // max(points, 1)
-        return [(slice(n, min(n + per, batch)), slice(0, points)) for n in range(0, batch, per)] if points else []
-    return [(slice(n, n + 1), slice(p, min(p + size, points))) for n in range(batch) for p in range(0, points, size)]
+        return [(some, slice(0, points)) for some in _cut(batch, batch * points / size)]
+    return [(slice(n, n + 1), some) for n in range(batch) for some in _cut(points, points / size)]
 
 
-def _taps(block: Any, first: int, sample: int) -> list[tuple[Array, int]]:
-    """Where the taps of a block lie if its samples are so many numbers apart: indices to take, and what to add."""
-    taps, found, array = [], None, None
-    several = block.shape[0] > 1 or first > 0
-    offset = np.arange(first, first + block.shape[0])[:, None] * sample
-    for tap, shift in block.taps():
-        if tap is not array:
-            array, found = tap, tap.astype(np.intp)
-            if several:
-                found += offset
-        taps.append((found, shift))
-    return taps
+def _cut(length: int, parts: float) -> list[slice]:
+    """Cut a range into that many parts or a few more: an even number of about equal length, unless one will do."""
+    count = 1 if parts <= 1 else 2 * ceil(parts / 2)
+    step = ceil(length / count)
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
-def _take(framed: Array, pixels: int, channels: slice, tap: tuple[Array, int], into: Array) -> Array:
-    """Read a tap of some channels, (n, c, p). Its index is valid; ``clip`` keeps NumPy from checking it in a buffer."""
-    index, shift = tap
-    index = index[:, None]
-    if channels.stop > channels.start + 1:
-        index = index + np.arange(channels.stop - channels.start)[:, None] * pixels
-    return framed[channels.start * pixels + shift :].take(index, out=into, mode="clip")
-
-
-def _groups(block: Any, channels: int) -> list[slice]:
+def _groups(shape: tuple[int, int], channels: int) -> list[slice]:
     """Channels that are worked on together: one, but for small blocks, where calls cost more than the work."""
-    step = max(1, _POINTS // max(1, prod(block.shape)))
+    step = max(1, 2**13 // max(1, prod(shape)))
     return [slice(c, min(c + step, channels)) for c in range(0, channels, step)]
-
-
-def _with(block: Any, channels: slice) -> tuple[int, int, int]:
-    n, p = block.shape
-    return n, channels.stop - channels.start, p
 
 
 def _wide(factor: Any) -> Any:

@@ -1,8 +1,8 @@
 """The path of many channels on the CPU: images as rows, a pixel a row with its channels side by side.
 
-A tap then reads a row at a time, and SciPy's products of a sparse matrix with rows do all the work. Samples are spread
-over the threads, and of a single sample the channels or the points. As in :mod:`attn_ref._planes` images stand in
-frames of zeros, and everything is partitioned by shape.
+A tap then reads a row at a time, and SciPy's products of a sparse matrix with rows do all the work. The matrix is made
+once for all points. Samples are spread over the threads, and of a single sample the channels or the points. As in
+:mod:`attn_ref._planes` images stand in frames of zeros, and everything is partitioned by shape.
 """
 
 from __future__ import annotations
@@ -13,35 +13,39 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref._planes import derivatives, frame_of, scaled
+from attn_ref._planes import blocks, derivatives, frame_of, scaled, taps_in, within
 from attn_ref._threads import run
 
 __all__ = ["gather", "scaled", "scatter", "weigh"]
 
 Array = Any
 
-_NUMBERS = 2**17
+_NUMBERS = 2**18
 """Numbers, points times channels, that are worked on at a time."""
-_GEOMETRY = 2**14
-"""Points of a sample, at most, whose geometry is made at once."""
+_KEPT = 2**22
+"""Entries of the matrix, at most, that are kept for the next product."""
 
 
 def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
     """S X or a derivative of it. X (N, R, C) -> (N, P, C)."""
+    channels = X.shape[2]
     Y = _room(table.batch, table.points, X)
+    groups = _samples(table, channels)
+    entries = _entries(table, axes, groups)
 
     def some(samples: slice) -> None:
         source = _framed(X[samples], table.space)
-        blocks = _blocks(table, samples)
 
         def part(points: slice) -> None:
-            block = blocks(points)
-            rows = table.backend.gather(_index(block, source), block.weight(*axes), source)
-            _copy(Y[samples, points], block.scaled(axes, rows.reshape(*block.shape, X.shape[2])))
+            index, weight, plain = entries(samples, points)
+            rows = table.backend.gather(_flat(index), _flat(weight), source).reshape(*index.shape[:2], channels)
+            if axes or not plain:
+                rows = table.block((samples, points)).scaled(axes, rows)
+            _copy(Y[samples, points], rows)
 
-        run(part, _points(table, X.shape[2]))
+        run(part, _points(table, channels))
 
-    run(some, _samples(table, X.shape[2]))
+    run(some, groups)
     return Y
 
 
@@ -49,48 +53,100 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C)."""
     X = _room(table.batch, prod(table.space), Y)
     frame, lead, inner = frame_of(table.space)
+    groups = _samples(table, Y.shape[2])
+    entries = _entries(table, axes, groups)
 
-    def some(samples: slice) -> None:
-        block = table.block((samples, slice(None)))
-        n, p = block.shape
-        length = lead + n * prod(frame)
-        index, weight = _index(block, range(length)), block.weight(*axes)
+    def some(task: tuple[slice, slice]) -> None:
+        samples, channels = task
+        index, weight, _ = entries(samples, slice(0, table.points))
+        y = Y[samples, :, channels]
+        n, p, c = y.shape
+        rows = np.empty(y.shape, Y.dtype)
+        _copy(rows, y)
+        if axes:
+            rows = table.block((samples, slice(None))).scaled(axes, rows)
+        sums = table.backend.scatter(_flat(index), _flat(weight), rows.reshape(n * p, c), lead + n * prod(frame))
+        _copy(X[samples, :, channels].reshape(n, *table.space, c), sums[lead:].reshape(n, *frame, c)[:, *inner])
 
-        def part(channels: slice) -> None:
-            y = Y[samples, :, channels]
-            rows = np.empty(y.shape, Y.dtype)
-            _copy(rows, y)
-            rows = block.scaled(axes, rows).reshape(n * p, y.shape[2])
-            sums = table.backend.scatter(index, weight, rows, length)[lead:].reshape(n, *frame, -1)
-            _copy(X[samples, :, channels].reshape(n, *table.space, -1), sums[:, *inner])
-
-        run(part, _channels(table, Y.shape[2]))
-
-    run(some, _samples(table, Y.shape[2]))
+    run(some, [(samples, channels) for samples in groups for channels in _channels(table, Y.shape[2])])
     return X
 
 
 def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
     """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
-    results = [np.empty((table.batch, table.points), X.dtype) for _ in wanted]
+    channels = X.shape[2]
+    D = np.empty((table.taps, table.batch, table.points), X.dtype)  # ⟨Y, X[tap]⟩
+    groups = _samples(table, channels)
+    entries = _entries(table, (), groups)
 
     def some(samples: slice) -> None:
         source = _framed(X[samples], table.space)
-        blocks = _blocks(table, samples)
 
         def part(points: slice) -> None:
-            block = blocks(points)
-            rows = np.empty((*block.shape, X.shape[2]), X.dtype)
+            index, _, _ = entries(samples, points)
+            rows = np.empty((*index.shape[:2], channels), X.dtype)
             _copy(rows, Y[samples, points])
-            D = table.backend.dot(_index(block, source), rows.reshape(-1, X.shape[2]), source)
-            D = np.ascontiguousarray(D.T).reshape(-1, *block.shape)
-            for result, derivative in zip(results, derivatives(block, wanted, D), strict=True):
-                result[samples, points] = derivative
+            products = table.backend.dot(_flat(index), rows.reshape(-1, channels), source)
+            D[:, samples, points] = products.T.reshape(-1, *index.shape[:2])
 
-        run(part, _points(table, X.shape[2]))
+        run(part, _points(table, channels))
 
-    run(some, _samples(table, X.shape[2]))
+    run(some, groups)
+    results = [np.empty((table.batch, table.points), X.dtype) for _ in wanted]
+
+    def derive(place: tuple[slice, slice]) -> None:
+        for result, derivative in zip(results, derivatives(table.block(place), wanted, D[:, *place]), strict=True):
+            result[place] = derivative
+
+    run(derive, blocks(table.batch, table.points, X.itemsize))
     return results
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The matrix
+
+
+def _entries(
+    table: Any, axes: tuple[int, ...], groups: list[slice]
+) -> Callable[[slice, slice], tuple[Array, Array, bool]]:
+    """Columns and weights of some points, (n, p, K) each, and whether none of them is NaN.
+
+    The samples of a group have their frames one after the other.
+    """
+    group = groups[0].stop if groups else 1
+    if table.batch * table.points * table.taps > _KEPT:
+        return lambda samples, points: _made(table, axes, (samples, points), group)
+    key = (axes, group)
+    if key not in table.kept:
+        table.kept[key] = _made(table, axes, (slice(0, table.batch), slice(0, table.points)), group)
+    index, weight, plain = table.kept[key]
+    return lambda samples, points: (index[samples, points], weight[samples, points], plain)
+
+
+def _made(table: Any, axes: tuple[int, ...], place: tuple[slice, slice], group: int) -> tuple[Array, Array, bool]:
+    samples, points = place
+    n, p, pixels = samples.stop - samples.start, points.stop - points.start, prod(frame_of(table.space)[0])
+    integer = np.int32 if max((group + 1) * pixels, group * table.points * table.taps) < 2**31 else np.int64
+    index, weight = np.empty((n, p, table.taps), integer), np.empty((n, p, table.taps), table.dtype)
+    plain = []
+
+    def one(some: tuple[slice, slice]) -> None:
+        here = within(samples, some[0]), within(points, some[1])
+        block = table.block(here)
+        plain.append(block.nan is None)
+        frames = np.arange(here[0].start, here[0].stop) % group
+        for k, (tap, shift) in enumerate(taps_in(block, frames, pixels, integer)):
+            np.add(tap, integer(shift), out=index[(*some, k)])
+        for k, plane in enumerate(block.weights(axes)):
+            weight[(*some, k)] = plane
+
+    run(one, blocks(n, p, weight.itemsize))
+    return index, weight, all(plain)
+
+
+def _flat(entries: Array) -> Array:
+    """(n, p, K) -> (n·p, K)."""
+    return entries.reshape(-1, entries.shape[2])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -102,14 +158,6 @@ def _samples(table: Any, channels: int) -> list[slice]:
     return [slice(n, min(n + per, table.batch)) for n in range(0, table.batch, per)]
 
 
-def _blocks(table: Any, samples: slice) -> Callable[[slice], Any]:
-    """Blocks of points of some samples; their geometry is made at once unless that would be much."""
-    if table.points > _GEOMETRY:
-        return lambda points: table.block((samples, points))
-    whole = table.block((samples, slice(None)))
-    return lambda points: whole.cut((slice(None), points))
-
-
 def _points(table: Any, channels: int) -> list[slice]:
     step = max(256, _NUMBERS // channels)
     return [slice(p, min(p + step, table.points)) for p in range(0, table.points, step)]
@@ -117,13 +165,8 @@ def _points(table: Any, channels: int) -> list[slice]:
 
 def _channels(table: Any, channels: int) -> list[slice]:
     """Few enough that the rows of an image stay in the cache, and several parts for a single sample."""
-    step = 64 if table.batch > 1 else max(8, min(64, channels // 4))
+    step = max(16, min(128, _NUMBERS // max(table.points, prod(table.space))))
     return [slice(c, min(c + step, channels)) for c in range(0, channels, step)]
-
-
-def _index(block: Any, source: Sequence[Any]) -> Array:
-    most = max(len(source), 64 * prod(block.shape))  # also of entries in the table
-    return block.framed_index(np.int32 if most < 2**31 else np.int64)
 
 
 def _room(batch: int, length: int, like: Array) -> Array:
@@ -141,25 +184,24 @@ def _framed(X: Array, space: tuple[int, ...]) -> Array:
     rows = np.zeros((lead + n * prod(frame), channels), X.dtype)
     framed = rows[lead:].reshape(n, *frame, channels)[:, *inner]
     source = X.reshape(n, *space, channels)
+    step = max(1, space[0] * _NUMBERS // max(1, X.size))
 
     def copy(some: slice) -> None:
-        _copy(framed[..., some], source[..., some])
+        _copy(framed[:, some], source[:, some])
 
-    run(copy, [slice(c, c + 64) for c in range(0, channels, 64)])
+    run(copy, [slice(h, h + step) for h in range(0, space[0], step)])
     return rows
 
 
 def _copy(target: Array, source: Array) -> None:
     """Copy (n, …, c), between planes and rows by tiles that stay in the cache."""
-    if (target.strides[-1] > target.strides[-2]) == (source.strides[-1] > source.strides[-2]):
-        target[...] = source
-        return
-    if target.strides[-1] > target.strides[-2]:  # to planes, by some thousand numbers
+    if target.strides[-1] > target.strides[-2] and source.strides[-1] <= source.strides[-2]:  # to planes
         row = max(1, prod(target.shape[2:-1]))
         step = max(1, min(max(2**13 // target.shape[-1], 16), 256) // row)
         for p in range(0, target.shape[1], step):
             target[:, p : p + step] = source[:, p : p + step]
-    else:  # planes of a power of two fall on each other in the cache
-        step = 8 if source.strides[-1] % 4096 == 0 else 32
-        for c in range(0, target.shape[-1], step):
-            target[..., c : c + step] = source[..., c : c + step]
+    elif source.strides[-1] % 4096 == 0:  # planes of a power of two fall on each other in the cache
+        for c in range(0, target.shape[-1], 32):
+            target[..., c : c + 32] = source[..., c : c + 32]
+    else:
+        target[...] = source

@@ -1,7 +1,7 @@
 """Threads: how many, and one pool of them, made when first needed.
 
-Work is cut into tasks by the shapes of the arrays, never by the number of threads, and results come back in the order
-of the tasks. So the bits of a result do not depend on how many threads there are.
+Work is cut into tasks by the shapes of the arrays, never by the number of threads, and no task depends on another. So
+the bits of a result do not depend on how many threads there are.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import contextvars
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-__all__ = ["allowed", "in_order", "run"]
+__all__ = ["allowed", "results", "run"]
 
 _local = threading.local()
 _lock = threading.Lock()
@@ -42,38 +42,55 @@ def allowed() -> tuple[int, str]:
 
 
 def run(function: Callable[[Any], object], tasks: Sequence[Any]) -> None:
-    """Call the function with each task, several at a time."""
-    for _ in in_order(function, tasks):
-        pass
+    """Call the function with each task, several at a time.
 
-
-def in_order(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-    """Yield what the function returns for each task, in the order of the tasks, computing a few ahead.
-
-    A single task is computed where it is, and so is everything that a task itself asks for.
+    The caller works, too: it begins at once, and who joins it takes the tasks that are left. So little is lost where a
+    thread needs longer to wake up than the work takes. A single task is computed where it is, and so is everything that
+    a task itself asks for.
     """
     count = 1 if len(tasks) < 2 or getattr(_local, "inside", False) else min(allowed()[0], len(tasks))
     if count == 1:
-        yield from map(function, tasks)
-        return
-    pool = _pool(allowed()[0])
-    waiting: deque[Future[Any]] = deque()
-    try:
         for task in tasks:
-            if len(waiting) == count:  # no more results are held than there are threads
-                yield waiting.popleft().result()
-            # NumPy's error state belongs to the context: what is quiet here is quiet there.
-            waiting.append(pool.submit(contextvars.copy_context().run, _marked, function, task))
-        while waiting:
-            yield waiting.popleft().result()
+            function(task)
+        return
+    left = deque(tasks)
+
+    def work() -> None:
+        _local.inside = True
+        try:
+            while left:
+                try:
+                    task = left.popleft()
+                except IndexError:  # another was faster
+                    return
+                function(task)
+        except BaseException:
+            left.clear()
+            raise
+        finally:
+            _local.inside = False
+
+    # NumPy's error state belongs to the context: what is quiet here is quiet there.
+    pool = _pool(allowed()[0])
+    helpers = [pool.submit(contextvars.copy_context().run, work) for _ in range(count - 1)]
+    try:
+        work()
     finally:
-        for future in waiting:
-            future.cancel()
+        wait(helper for helper in helpers if not helper.cancel())  # who has not begun need not begin
+    for helper in helpers:
+        if not helper.cancelled():
+            helper.result()
 
 
-def _marked(function: Callable[[Any], Any], task: Any) -> Any:
-    _local.inside = True
-    return function(task)
+def results(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    """Return what the function returns for each task, in the order of the tasks."""
+    found: list[Any] = [None] * len(tasks)
+
+    def one(i: int) -> None:
+        found[i] = function(tasks[i])
+
+    run(one, range(len(tasks)))
+    return found
 
 
 def _pool(count: int) -> ThreadPoolExecutor:

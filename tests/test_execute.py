@@ -120,14 +120,14 @@ def test_memory_grows_by_two_and_a_half_times_the_results(channels, monkeypatch)
 
 def test_results_come_in_the_order_of_the_tasks(monkeypatch):
     monkeypatch.setenv("ATTN_REF_NUM_THREADS", "3")
-    assert list(_threads.in_order(lambda task: 2 * task, range(50))) == list(range(0, 100, 2))
+    assert _threads.results(lambda task: 2 * task, range(50)) == list(range(0, 100, 2))
 
 
 def test_what_a_task_asks_for_is_done_where_it_is(monkeypatch):
     """A pool whose threads wait for each other would never end."""
     monkeypatch.setenv("ATTN_REF_NUM_THREADS", "2")
     inner = range(4)
-    found = list(_threads.in_order(lambda task: list(_threads.in_order(lambda k: (task, k), inner)), range(6)))
+    found = _threads.results(lambda task: _threads.results(lambda k: (task, k), inner), range(6))
     assert found == [[(task, k) for k in inner] for task in range(6)]
 
 
@@ -141,7 +141,7 @@ def test_an_error_in_a_task_is_raised(monkeypatch):
 
     with pytest.raises(MemoryError, match="task 3"):
         _threads.run(task, range(9))
-    assert list(_threads.in_order(task, range(3))) == [0, 1, 2]
+    assert _threads.results(task, range(3)) == [0, 1, 2]
 
 
 def test_nan_and_inf_are_quiet_in_every_thread(monkeypatch):

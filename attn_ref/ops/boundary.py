@@ -24,6 +24,10 @@ from attn_ref.backend import Array
 __all__ = ["PADDINGS", "Padding"]
 
 
+Size = int | Array
+"""Pixels along an axis; or of several axes, an array of the coordinates' dtype, to be broadcast against them."""
+
+
 @dataclass(frozen=True)
 class Padding:
     """One padding, as two maps along an axis.
@@ -37,34 +41,37 @@ class Padding:
         ``fold(xp, q, size, align_corners)`` returns the padded coordinate and its derivative, None for 1.
     """
 
-    bring_near: Callable[[ModuleType, Array, int, bool], Array]
-    fold: Callable[[ModuleType, Array, int, bool], tuple[Array, Array | None]]
+    bring_near: Callable[[ModuleType, Array, Size, bool], Array]
+    fold: Callable[[ModuleType, Array, Size, bool], tuple[Array, Array | None]]
 
 
-def _clip_to_outside(xp: ModuleType, p: Array, size: int, align_corners: bool) -> Array:  # noqa: ARG001
-    """Clip to three pixels outside, where no tap of any mode is in the image any more."""
-    return xp.clip(p, -3, size + 2)
+def _clip_to_outside(xp: ModuleType, p: Array, size: Size, align_corners: bool) -> Array:  # noqa: ARG001
+    """Clip to where no tap of any mode is in the image any more, those of the cubic one included."""
+    q = xp.maximum(p, -3)
+    return xp.minimum(q, size + 1, out=q)
 
 
-def _modulo_period(xp: ModuleType, p: Array, size: int, align_corners: bool) -> Array:
+def _modulo_period(xp: ModuleType, p: Array, size: Size, align_corners: bool) -> Array:
     """Take off whole periods, exactly; an infinity becomes NaN."""
     return xp.fmod(p, _period(size, align_corners))
 
 
-def _period(size: int, align_corners: bool) -> int:
-    return max(2 * (size - 1), 1) if align_corners else 2 * size
+def _period(size: Size, align_corners: bool) -> Size:
+    """Distance after which the mirrored image repeats; 1 where a single pixel has none."""
+    return 2 * (size - 1) + (size == 1) if align_corners else 2 * size
 
 
-def _fold_zeros(xp: ModuleType, q: Array, size: int, align_corners: bool) -> tuple[Array, None]:  # noqa: ARG001
+def _fold_zeros(xp: ModuleType, q: Array, size: Size, align_corners: bool) -> tuple[Array, None]:  # noqa: ARG001
     return q, None
 
 
-def _fold_border(xp: ModuleType, q: Array, size: int, align_corners: bool) -> tuple[Array, Array]:  # noqa: ARG001
+def _fold_border(xp: ModuleType, q: Array, size: Size, align_corners: bool) -> tuple[Array, Array]:  # noqa: ARG001
     strictly_inside = (q > 0) & (q < size - 1)
-    return xp.clip(q, 0, size - 1), strictly_inside.astype(q.dtype)
+    q = xp.maximum(q, 0)
+    return xp.minimum(q, size - 1, out=q), strictly_inside.astype(q.dtype)
 
 
-def _fold_reflection(xp: ModuleType, q: Array, size: int, align_corners: bool) -> tuple[Array, Array]:
+def _fold_reflection(xp: ModuleType, q: Array, size: Size, align_corners: bool) -> tuple[Array, Array]:
     # Twice the coordinates of the two mirrors, integers: a reflection about c maps q to 2c − q.
     low2, high2 = (0, 2 * (size - 1)) if align_corners else (-1, 2 * size - 1)
     q = xp.fmod(q, _period(size, align_corners))

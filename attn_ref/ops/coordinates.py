@@ -23,7 +23,7 @@ __all__ = ["pixel_centres", "pixels_per_unit", "to_pixels"]
 
 
 def to_pixels(xp: ModuleType, g: Array, size: int, align_corners: bool) -> Array:
-    """Map normalised coordinates to pixels along one axis, evaluated left to right as written above.
+    """Map normalised coordinates to pixels, evaluated left to right as written above.
 
     Parameters
     ----------
@@ -31,8 +31,9 @@ def to_pixels(xp: ModuleType, g: Array, size: int, align_corners: bool) -> Array
         The array library.
     g : array, any shape
         Normalised coordinates.
-    size : int
-        Pixels along the axis, S ≥ 1.
+    size : int, or array of g's dtype
+        Pixels along the axis, S ≥ 1; or of several axes, to be broadcast against g (then, if they are aligned, an axis
+        of one pixel takes only finite coordinates).
     align_corners : bool
         What −1 and 1 stand for.
 
@@ -41,11 +42,16 @@ def to_pixels(xp: ModuleType, g: Array, size: int, align_corners: bool) -> Array
     array, the shape of g
         Pixel coordinates; NaN where g is NaN.
     """
-    if not align_corners:
-        return ((g + 1) * size - 1) / 2
-    if size == 1:
+    if align_corners and isinstance(size, int) and size == 1:
         return xp.where(xp.isnan(g), g, xp.zeros_like(g))
-    return (g + 1) / 2 * (size - 1)
+    p = g + 1
+    if align_corners:
+        p *= (size - 1) / 2  # halving is exact: no rounding changes
+    else:
+        p *= size
+        p -= 1
+        p *= 0.5
+    return p
 
 
 def pixels_per_unit(size: int, align_corners: bool) -> float:

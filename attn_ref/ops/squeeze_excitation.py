@@ -59,7 +59,7 @@ from typing import NamedTuple, TypeVar
 
 from attn_ref import validation
 from attn_ref._pixels import dots, samples_at_a_time, sums
-from attn_ref._threads import in_order
+from attn_ref._threads import results
 from attn_ref.backend import Array
 from attn_ref.ops.activations import ACTIVATIONS, Activation
 from attn_ref.validation import Numbers
@@ -479,7 +479,7 @@ class _Call:
 
     def piece_by_piece(self, function: Callable[[slice], _T]) -> list[_T]:
         """Call a function with each piece of the batch, several at a time: its later passes find it in the cache."""
-        return list(in_order(function, samples_at_a_time(self.numbers.backend, self.numbers.given["input"].shape)))
+        return results(function, samples_at_a_time(self.numbers.backend, self.numbers.given["input"].shape))
 
     def image(self, name: str, samples: slice = slice(None)) -> Array:
         """An image, or a tangent or cotangent of one, with its pixels in a row, ready to compute with: (N, C, P)."""

@@ -18,92 +18,82 @@ and weights of it, for a block of points at a time, where they are used (see :mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations_with_replacement
 from math import prod
-from types import ModuleType
 from typing import Any
 
 from attn_ref import _execute, validation
 from attn_ref.backend import Array, Backend
 from attn_ref.ops.boundary import PADDINGS
 from attn_ref.ops.coordinates import pixels_per_unit, to_pixels
-from attn_ref.ops.interpolation import MODES, Interpolation
+from attn_ref.ops.interpolation import MODES
 
 __all__ = ["Block", "Products", "TapTable", "check_options", "image_of_rows", "rows_of_image", "taps_of"]
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """The geometry of points along one axis, arrays (n, p) for samples and points.
+_OUTSIDE = 3
+"""Pixels before the first one at which a tap may be, if its point is not brought nearer: see the paddings."""
+
+
+class _Rules:
+    """What all points of a grid have in common.
 
     Attributes
     ----------
-    size : int
-        Pixels along the axis.
-    interpolation : Interpolation
-        What weights the taps have.
-    factor : float
-        Pixels per unit of the normalised coordinate.
-    places : array or None
-        Place of tap k of a cell, at cell + k; None if it is simply cell + k. Places count from two before the first
-        pixel: 0, 1, size + 2 and size + 3 are outside.
-    cell : array of int
-        Cell of each point.
-    t : array or None
-        Fraction of each point within its cell; None if no weight depends on it.
-    slope : array or None
-        Derivative of the padding's map of coordinates at each point; None for 1.
-    nan, beyond : array of bool or None
-        Where the coordinate is NaN, and where all derivatives are 0 because it is infinite; None for nowhere.
+    space : tuple of int
+        Pixels along x, y and z.
+    sizes : array, shape (d, 1, 1)
+        The same, to compute with coordinates.
+    per_unit : tuple of float
+        Pixels per unit of the normalised coordinate, along each axis.
+    places : list of array, or None
+        Along each axis the pixel that each tap reads, at cell + tap − ``first``, -1 if none; None where it is simply
+        cell + tap.
     """
 
-    size: int
-    interpolation: Interpolation
-    factor: float
-    places: Array | None
-    cell: Array
-    t: Array | None
-    slope: Array | None
-    nan: Array | None
-    beyond: Array | None
+    def __init__(
+        self, backend: Backend, space: tuple[int, ...], dtype: Any, mode: str, padding_mode: str, align_corners: bool
+    ) -> None:
+        xp = backend.xp
+        self.backend, self.space, self.dtype = backend, space, dtype
+        self.interpolation, self.padding, self.align_corners = MODES[mode], PADDINGS[padding_mode], align_corners
+        self.sizes = xp.asarray(space, dtype).reshape(-1, 1, 1)
+        self.per_unit = tuple(pixels_per_unit(size, align_corners) for size in space)
+        self.single = align_corners and 1 in space
+        self.taps = len(self.interpolation.coefficients)
+        self.first, self.places = [-_OUTSIDE] * len(space), None
+        if self.interpolation.pads_taps:  # |q| is at most twice the size, and the lowest cell is kept for NaN
+            self.first = [-2 * size - 4 - self.taps for size in space]
+            self.places = [self._places(size, first) for size, first in zip(space, self.first, strict=True)]
+        self.nowhere = xp.asarray(self.first, dtype).reshape(-1, 1, 1)
 
-    def taps(self, xp: ModuleType) -> list[tuple[Array, int]]:
-        """Place of each tap, as an array (n, p) and a number to add."""
-        count = range(len(self.interpolation.coefficients))
-        if self.places is None:
-            return [(self.cell, k) for k in count]
-        return [(xp.take(self.places, self.cell + k), 0) for k in count]
+    def _places(self, size: int, first: int) -> Array:
+        xp = self.backend.xp
+        tap = xp.arange(first, 2 * size + 4 + self.taps, dtype=self.dtype) + self.interpolation.first
+        tap, _ = self.padding.fold(xp, tap, size, self.align_corners)
+        tap[: self.taps] = -1
+        return xp.where((tap < 0) | (tap >= size), -1, tap).astype("int32")
 
-
-def _axis(backend: Backend, g: Array, size: int, mode: str, padding_mode: str, align_corners: bool) -> _Axis:
-    """Geometry along one axis, from normalised coordinates g (n, p)."""
-    xp, interpolation, padding = backend.xp, MODES[mode], PADDINGS[padding_mode]
-    p = to_pixels(xp, g, size, align_corners)  # pixels
-    q = padding.bring_near(xp, p, size, align_corners)
-    slope = None
-    if not interpolation.pads_taps:
-        q, slope = padding.fold(xp, q, size, align_corners)
-    whole = xp.rint(q) if interpolation.rounds else xp.floor(q)
-    taps = len(interpolation.coefficients)
-    if interpolation.first == 0 and taps <= 2 and not interpolation.pads_taps:
-        low, high, places = -2, size, None  # there all taps are outside
-    else:  # |q| is at most twice the size, and the lowest cell is kept for NaN
-        low, high = -2 * size - 4 - taps, 2 * size + 3
-        tap = xp.arange(low, high + taps, dtype=q.dtype) + interpolation.first
-        if interpolation.pads_taps:
-            tap, _ = padding.fold(xp, tap, size, align_corners)
-        places = xp.clip(tap + 2, 1, size + 2).astype("int32")
-        places[:taps] = 0
-    t = q - whole if taps > 1 else None
-    nan = backend.unless_nowhere(xp.isnan(q))
-    if nan is not None:
-        whole = xp.where(nan, low, whole)
-    cell = (xp.clip(whole, low, high) - low).astype("int32")  # range tests come before the cast
-    beyond = backend.unless_nowhere(xp.isinf(p)) if interpolation.pads_taps else None
-    factor = pixels_per_unit(size, align_corners)
-    return _Axis(size, interpolation, factor, places, cell, t, slope, nan, beyond)
+    def block(self, grid: Array) -> Block:
+        """Geometry of the points of a grid (n, p, d)."""
+        backend, xp = self.backend, self.backend.xp
+        g = xp.ascontiguousarray(xp.moveaxis(grid, -1, 0))  # each axis in one piece
+        if self.single:  # there every coordinate but NaN is the pixel's
+            g = xp.where((self.sizes == 1) & ~xp.isnan(g), xp.zeros((), g.dtype), g)
+        p = to_pixels(xp, g, self.sizes, self.align_corners)  # (d, n, p), in pixels
+        q, slope = self.padding.bring_near(xp, p, self.sizes, self.align_corners), None
+        if not self.interpolation.pads_taps:
+            q, slope = self.padding.fold(xp, q, self.sizes, self.align_corners)
+        whole = xp.rint(q) if self.interpolation.rounds else xp.floor(q)
+        nan = backend.unless_nowhere(xp.isnan(q))
+        beyond = backend.unless_nowhere(xp.isinf(p)) if self.interpolation.pads_taps else None
+        t = None if self.taps == 1 else xp.subtract(q, whole, out=q)
+        if nan is not None:
+            whole = xp.where(nan, self.nowhere, whole)
+            nan = nan.any(axis=0)
+        return Block(self, whole.astype("int32"), t, slope, nan, beyond)
 
 
 @dataclass(frozen=True)
@@ -112,140 +102,129 @@ class Block:
 
     Attributes
     ----------
-    backend : Backend
-        The array library.
-    along : tuple of _Axis
-        Geometry along x, y and z, for (n, p) points.
+    rules : _Rules
+        What they have in common with all others.
+    cell : array of int, shape (d, n, p)
+        Cell of each point along x, y and z: the integer part of its coordinate, brought near enough to be one.
+    t : array (d, n, p), or None
+        Fraction of each point within its cell; None if no weight depends on it.
+    slope : array (d, n, p), or None
+        Derivative of the padding's map of coordinates at each point; None for 1.
+    nan : array of bool (n, p), or None
+        Points with a NaN coordinate; None for nowhere.
+    beyond : array of bool (d, n, p), or None
+        Where all derivatives are 0 because the coordinate is infinite; None for nowhere.
     """
 
-    backend: Backend
-    along: tuple[_Axis, ...]
-    dtype: Any
+    rules: _Rules
+    cell: Array
+    t: Array | None
+    slope: Array | None
+    nan: Array | None
+    beyond: Array | None
+    found: dict[int, list[Any]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Samples and points, (n, p)."""
-        n, p = self.along[0].cell.shape
+        _, n, p = self.cell.shape
         return n, p
 
-    def cut(self, block: tuple[slice, slice]) -> Block:
+    @property
+    def axes(self) -> range:
+        """The axes x, y and z."""
+        return range(len(self.rules.space))
+
+    def cut(self, place: tuple[slice, slice]) -> Block:
         """Part of the block."""
         n, p = self.shape
-        if [range(*some.indices(size)) for some, size in zip(block, (n, p), strict=True)] == [range(n), range(p)]:
+        if [range(*some.indices(size)) for some, size in zip(place, (n, p), strict=True)] == [range(n), range(p)]:
             return self
-        parts = []
-        for axis in self.along:
-            arrays = (axis.t, axis.slope, axis.nan, axis.beyond)
-            t, slope, nan, beyond = (None if a is None else a[block] for a in arrays)
-            parts.append(replace(axis, cell=axis.cell[block], t=t, slope=slope, nan=nan, beyond=beyond))
-        return Block(self.backend, tuple(parts), self.dtype)
+        arrays = (self.cell, self.t, self.slope, self.nan, self.beyond)
+        cell, t, slope, nan, beyond = (None if a is None else a[(..., *place)] for a in arrays)
+        return Block(self.rules, cell, t, slope, nan, beyond)
 
-    # As planes: an array (n, p) a tap
-
-    def taps(self) -> list[tuple[Array, int]]:
-        """Place of each tap in the image of its own sample, x fastest: an array (n, p) and a number to add.
-
-        Each axis has two more places than pixels, behind the last; they stand before the first of the next row, too.
-        Place 0 is two before the first pixel along every axis.
-        """
-        base: list[tuple[Array, int]] | None = None
-        for axis in reversed(self.along):  # z, y, x
-            taps, stride = axis.taps(self.backend.xp), axis.size + 2
-            if base is None:
-                base = taps
-            elif axis.places is None and all(array is base[0][0] for array, _ in base):
-                cell = base[0][0] * stride + axis.cell
-                base = [(cell, shift * stride + k) for _, shift in base for _, k in taps]
-            else:
-                rows = [array * stride + shift * stride for array, shift in base]
-                base = [(row + array, k) for row in rows for array, k in taps]
-        assert base is not None
-        return base
+    def places(self, a: int) -> list[Array]:
+        """Pixel along an axis that each of its taps reads, outside the image if none: (n, p) each."""
+        xp, rules, cell = self.rules.backend.xp, self.rules, self.cell[a]
+        if rules.places is None:
+            return [cell + k if k else cell for k in range(rules.taps)]
+        return [xp.take(rules.places[a], cell + (k - rules.first[a])) for k in range(rules.taps)]
 
     def factors(self, a: int, order: int) -> list[Any]:
         """Weights of the taps along an axis, differentiated so often in pixels: arrays (n, p), or numbers."""
-        axis = self.along[a]
-        return axis.interpolation.factors(axis.t, order)
+        if order not in self.found:  # of all axes at once
+            self.found[order] = self.rules.interpolation.factors(self.t, order)
+        return [factor if isinstance(factor, float) else factor[a] for factor in self.found[order]]
+
+    def weights(self, axes: tuple[int, ...]) -> list[Any]:
+        """Weight of each tap, x fastest, differentiated once for each axis named: arrays (n, p), or numbers."""
+        planes: list[Any] = self.factors(self.axes[-1], axes.count(self.axes[-1]))
+        for a in reversed(self.axes[:-1]):
+            planes = [one * other for one in planes for other in self.factors(a, axes.count(a))]
+        return planes
 
     def outside(self) -> list[Array]:
-        """Whether each tap reads nothing, (n, p) for each."""
+        """Whether each tap reads nothing, x fastest, (n, p) for each."""
         inside = None
-        for axis in reversed(self.along):
-            places = [array + k for array, k in axis.taps(self.backend.xp)]
-            within = [(place > 1) & (place < axis.size + 2) for place in places]
+        for a in reversed(self.axes):
+            within = [(place >= 0) & (place < self.rules.space[a]) for place in self.places(a)]
             inside = within if inside is None else [one & other for one in inside for other in within]
         assert inside is not None
         return [~mask for mask in inside]
 
     def scaled(self, axes: tuple[int, ...], value: Array) -> Array:
-        """Turn a derivative in pixels into one per unit of the grid; 0 and NaN where they are due.
-
-        value is (n, p, …); it may be changed in place.
-        """
-        xp = self.backend.xp
+        """Turn a derivative in pixels, (n, p, …), into one per unit of the grid; 0 and NaN where they are due."""
+        rules, xp = self.rules, self.rules.backend.xp
         wide = (..., *[None] * (value.ndim - 2))
         factor, still = 1.0, []
         for a in axes:
-            factor *= self.along[a].factor
-            slope = self.along[a].slope
-            if slope is not None:
-                value = value * slope[wide]
+            factor *= rules.per_unit[a]
+            if self.slope is not None:
+                value = value * self.slope[a][wide]
         for a in set(axes):
-            axis = self.along[a]
-            if axis.interpolation.is_flat(axes.count(a)) or axis.factor == 0:
+            if rules.interpolation.is_flat(axes.count(a)) or rules.per_unit[a] == 0:
                 value = xp.zeros_like(value)
-            elif axis.slope is not None:
-                still.append(axis.slope == 0)
-            elif axis.beyond is not None:
-                still.append(axis.beyond)
+            elif self.slope is not None:
+                still.append(self.slope[a] == 0)
+            elif self.beyond is not None:
+                still.append(self.beyond[a])
         if factor != 1:
             value = value * factor
         if still:
-            mask = self.backend.unless_nowhere(reduce(xp.logical_or, still))
+            mask = rules.backend.unless_nowhere(reduce(xp.logical_or, still))
             if mask is not None:
                 value = xp.where(mask[wide], xp.zeros((), value.dtype), value)
-        nan = [axis.nan for axis in self.along if axis.nan is not None]
-        if nan:
-            value = xp.where(reduce(xp.logical_or, nan)[wide], xp.nan, value)
+        if self.nan is not None:
+            value = xp.where(self.nan[wide], xp.nan, value)
         return value
 
-    def framed_index(self, integer: Any) -> Array:
-        """The same places as a table, the samples following each other. (M, K)."""
-        xp = self.backend.xp
-        taps, (n, p) = self.taps(), self.shape
-        each = prod(axis.size + 2 for axis in self.along)
-        index = xp.empty((n, p, len(taps)), integer)
-        for k, (tap, shift) in enumerate(taps):
-            index[..., k] = tap + shift if n == 1 else tap + (shift + xp.arange(n, dtype=integer)[:, None] * each)
-        return index.reshape(n * p, len(taps))
-
-    # As a table of rows: (M, K) for M = n · p points
+    # As a table of rows: (M, K) for M = n · p points, x fastest
 
     @property
     def index(self) -> Array:
         """Pixel that each tap reads, counted over the samples; the number of pixels where it reads nothing. (M, K)."""
-        xp = self.backend.xp
+        xp, space = self.rules.backend.xp, self.rules.space
         n, p = self.shape
-        pixels = n * prod(axis.size for axis in self.along)
-        taps = prod(len(axis.interpolation.coefficients) for axis in self.along)
+        pixels, taps = n * prod(space), self.rules.taps ** len(space)
         integer = "int32" if max(n * p * taps, pixels + 1) < 2**31 else "int64"
-        base = [xp.arange(n, dtype=integer)[:, None]]
-        for axis in reversed(self.along):  # z, y, x
-            places = [array.astype(integer, copy=False) + (k - 2) for array, k in axis.taps(xp)]
-            base = [row * axis.size + place for row in base for place in places]
-        planes = [xp.where(outside, pixels, row) for row, outside in zip(base, self.outside(), strict=True)]
-        return xp.stack(planes, axis=-1).astype(integer, copy=False).reshape(n * p, taps)
+        row = xp.arange(n, dtype=integer)[:, None, None]
+        inside = None
+        for a in reversed(self.axes):  # z, y, x
+            place = xp.stack(self.places(a), axis=-1)  # (n, p, k)
+            within = (place >= 0) & (place < space[a])
+            row = (row * space[a])[..., None] + place[:, :, None, :]
+            inside = within if inside is None else inside[..., None] & within[:, :, None, :]
+            row, inside = row.reshape(n, p, -1), inside.reshape(n, p, -1)
+        return xp.where(inside, row, xp.asarray(pixels, row.dtype)).astype(integer, copy=False).reshape(n * p, taps)
 
     def weight(self, *axes: int) -> Array:
         """Weight of each tap, differentiated in pixels once for each axis named. (M, K)."""
-        n, p = self.shape
-        planes = [self.backend.xp.ones((), self.dtype)]
-        for a in range(len(self.along) - 1, -1, -1):  # z, y, x
-            planes = [one * other for one in planes for other in self.factors(a, axes.count(a))]
-        weight = self.backend.xp.empty((n, p, len(planes)), self.dtype)
+        planes = self.weights(axes)
+        weight = self.rules.backend.xp.empty((*self.shape, len(planes)), self.rules.dtype)
         for k, plane in enumerate(planes):
             weight[..., k] = plane
-        return weight.reshape(n * p, len(planes))
+        return weight.reshape(-1, len(planes))
 
 
 @dataclass
@@ -286,17 +265,16 @@ class TapTable:
         self.space = space
         self.pixels = self.batch * prod(space)
         self.taps = taps_of(mode, len(space))
+        self.dtype = grid.dtype
+        self.kept: dict[Any, Any] = {}
+        self.flat = MODES[mode].is_flat(1)
+        self._rules = _Rules(backend, space[::-1], grid.dtype, mode, padding_mode, align_corners)
         self._grid = grid.reshape(self.batch, self.points, len(space))
-        self._options = (mode, padding_mode, align_corners)
-        self._whole = self._block((slice(None), slice(None))) if _execute.keeps(self) else None
+        self._whole = self._rules.block(self._grid) if _execute.keeps(self) else None
 
     def block(self, place: tuple[slice, slice]) -> Block:
         """Taps of some points of some samples."""
-        return self._block(place) if self._whole is None else self._whole.cut(place)
-
-    def _block(self, place: tuple[slice, slice]) -> Block:
-        along = [_axis(self.backend, self._grid[(*place, a)], self.space[-1 - a], *self._options) for a in self.axes]
-        return Block(self.backend, tuple(along), self._grid.dtype)
+        return self._rules.block(self._grid[place]) if self._whole is None else self._whole.cut(place)
 
     @property
     def whole(self) -> Block:
@@ -330,7 +308,7 @@ class TapTable:
         axes = tuple(sorted(axes))
         if axes not in D.found:  # one pass over the points for all derivatives of the order
             path, wanted = _execute.path(self, D.X), list(combinations_with_replacement(self.axes, len(axes)))
-            if axes and MODES[self._options[0]].is_flat(1):  # all derivatives are 0, whatever the products
+            if axes and self.flat:  # all derivatives are 0, whatever the products
                 nothing = self.backend.xp.zeros((self.batch, self.points, 1), D.X.dtype)
                 results = [path.scaled(self, axes, nothing)[..., 0] for axes in wanted]
             else:
