@@ -7,8 +7,9 @@
 struct Axis {
     const int* cell;    // the cell of each point; null for an axis that is not there
     const T* t;         // its fraction within the cell; null if no weight depends on it
-    const int* places;  // the place of tap k is places[cell + k]; null if it is cell + k
-    long long size;     // pixels along the axis; the first of them is at place 2
+    const int* places;  // the pixel of tap k is places[cell + k - first]; null if it is cell + k
+    long long first;
+    long long size;     // pixels along the axis
     long long order;    // how often the weights are differentiated
 };
 
@@ -17,9 +18,10 @@ struct Tap {
     T weight;
 };
 
-#define AXIS(a) const int *cell_##a, const T *t_##a, const int *places_##a, long long size_##a, long long order_##a
+#define AXIS(a) \
+    const int *cell_##a, const T *t_##a, const int *places_##a, long long first_##a, long long size_##a, long long order_##a
 #define GEOMETRY long long samples, long long points, long long channels, long long mode, AXIS(x), AXIS(y), AXIS(z)
-#define PACKED(a) {cell_##a, t_##a, places_##a, size_##a, order_##a}
+#define PACKED(a) {cell_##a, t_##a, places_##a, first_##a, size_##a, order_##a}
 #define UNPACK                                                              \
     const Axis axes[3] = {PACKED(z), PACKED(y), PACKED(x)};                 \
     const long long pixels = size_x * size_y * size_z;                      \
@@ -36,7 +38,7 @@ __device__ static Tap tap_of(const Axis* axes, long long mode, long long point, 
         const int j = k / below % TAPS[mode];
         below /= TAPS[mode];
         const int at = axis.cell[point] + j;
-        const long long place = (axis.places ? axis.places[at] : at) - 2;
+        const long long place = axis.places ? axis.places[at - axis.first] : at;
         const bool inside = place >= 0 && place < axis.size && tap.pixel >= 0;
         tap.pixel = inside ? tap.pixel * axis.size + place : -1;
         const T t = axis.t ? axis.t[point] : 0;

@@ -96,18 +96,17 @@ class Kernels:
         """Run a kernel with about one thread for each of ``count`` numbers."""
         if count == 0:
             return
-        along = table.whole.along
-        mode = next(i for i, mode in enumerate(MODES.values()) if mode is along[0].interpolation)
+        block, rules = table.whole, table.whole.rules
+        mode = next(i for i, mode in enumerate(MODES.values()) if mode is rules.interpolation)
         geometry: list[Any] = [table.batch, table.points, channels, mode]
         for a in range(3):
-            if a < len(along):
-                axis = along[a]
-                pointers = (axis.cell, axis.t, axis.places)
-                geometry += [0 if array is None else self._rows(array) for array in pointers]
-                geometry += [axis.size, axes.count(a)]
+            if a < len(rules.space):
+                t = 0 if block.t is None else block.t[a]
+                places = 0 if rules.places is None else rules.places[a]
+                geometry += [block.cell[a], t, places, rules.first[a], rules.space[a], axes.count(a)]
             else:
-                geometry += [0, 0, 0, 1, 0]
-        module = self._module(table.whole.dtype, _integer(table))
+                geometry += [0, 0, 0, 0, 1, 0]
+        module = self._module(table.dtype, _integer(table))
         blocks = min(-(-count // _THREADS), _BLOCKS)
         module.get_function(name)((blocks,), (_THREADS,), (*arrays, *geometry))
 

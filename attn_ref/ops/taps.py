@@ -18,8 +18,9 @@ and weights of it, for a block of points at a time, where they are used (see :mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import combinations_with_replacement
 from math import prod
 from typing import Any
@@ -56,10 +57,9 @@ class _Rules:
     def __init__(
         self, backend: Backend, space: tuple[int, ...], dtype: Any, mode: str, padding_mode: str, align_corners: bool
     ) -> None:
-        xp = backend.xp
         self.backend, self.space, self.dtype = backend, space, dtype
         self.interpolation, self.padding, self.align_corners = MODES[mode], PADDINGS[padding_mode], align_corners
-        self.sizes = xp.asarray(space, dtype).reshape(-1, 1, 1)
+        self.sizes = self._by_axis(space)
         self.per_unit = tuple(pixels_per_unit(size, align_corners) for size in space)
         self.single = align_corners and 1 in space
         self.taps = len(self.interpolation.coefficients)
@@ -67,7 +67,11 @@ class _Rules:
         if self.interpolation.pads_taps:  # |q| is at most twice the size, and the lowest cell is kept for NaN
             self.first = [-2 * size - 4 - self.taps for size in space]
             self.places = [self._places(size, first) for size, first in zip(space, self.first, strict=True)]
-        self.nowhere = xp.asarray(self.first, dtype).reshape(-1, 1, 1)
+        self.nowhere = -_OUTSIDE if self.places is None else self._by_axis(self.first)
+
+    def _by_axis(self, numbers: Sequence[int]) -> Array:
+        """A number for each axis, (d, 1, 1), made where the arrays lie: nothing is handed over to a device."""
+        return self.backend.xp.stack([self.backend.xp.full((1, 1), number, self.dtype) for number in numbers])
 
     def _places(self, size: int, first: int) -> Array:
         xp = self.backend.xp
@@ -94,6 +98,12 @@ class _Rules:
             whole = xp.where(nan, self.nowhere, whole)
             nan = nan.any(axis=0)
         return Block(self, whole.astype("int32"), t, slope, nan, beyond)
+
+
+@lru_cache(maxsize=64)
+def _rules(backend: Backend, device: object, *arguments: Any) -> _Rules:  # noqa: ARG001  arrays stay on their device
+    """Make the rules once: small calls, of which a gradient check makes thousands, would spend their time here."""
+    return _Rules(backend, *arguments)
 
 
 @dataclass(frozen=True)
@@ -215,8 +225,9 @@ class Block:
             within = (place >= 0) & (place < space[a])
             row = (row * space[a])[..., None] + place[:, :, None, :]
             inside = within if inside is None else inside[..., None] & within[:, :, None, :]
-            row, inside = row.reshape(n, p, -1), inside.reshape(n, p, -1)
-        return xp.where(inside, row, xp.asarray(pixels, row.dtype)).astype(integer, copy=False).reshape(n * p, taps)
+            shape = (n, p, prod(row.shape[2:]))  # not -1, which is undefined where there are no points
+            row, inside = row.reshape(shape), inside.reshape(shape)
+        return xp.where(inside, row, pixels).astype(integer, copy=False).reshape(n * p, taps)
 
     def weight(self, *axes: int) -> Array:
         """Weight of each tap, differentiated in pixels once for each axis named. (M, K)."""
@@ -268,7 +279,8 @@ class TapTable:
         self.dtype = grid.dtype
         self.kept: dict[Any, Any] = {}
         self.flat = MODES[mode].is_flat(1)
-        self._rules = _Rules(backend, space[::-1], grid.dtype, mode, padding_mode, align_corners)
+        options = (mode, padding_mode, align_corners)
+        self._rules = _rules(backend, backend.current_device(), space[::-1], grid.dtype, *options)
         self._grid = grid.reshape(self.batch, self.points, len(space))
         self._whole = self._rules.block(self._grid) if _execute.keeps(self) else None
 
