@@ -125,7 +125,7 @@ def intervals(
     Returns
     -------
     dict
-        Interval by (function, of).
+        Interval by (function, of), in the order of :meth:`attn_ref.registry.Operation.results`.
 
     Notes
     -----
@@ -154,7 +154,8 @@ def intervals(
     if not choices or point.spoilt is not None:
         known = point.results(Call(inputs, call.options))
     found: dict[Key, Interval] = {}
-    for key, x in ranges.items():
+    names = (None, *operation.inputs)
+    for key, x in sorted(ranges.items(), key=lambda item: (FUNCTIONS.index(item[0][0]), names.index(item[0][1]))):
         if key[0] not in functions:
             continue
         mid = x.mid if choices or known is None else np.where(np.isfinite(known[key]), known[key], x.mid)

@@ -177,7 +177,7 @@ def _curves(options: Options) -> tuple[Curve, Curve]:
 
 def _rows(x: Floats, options: Options) -> Floats:
     x = np.moveaxis(x, -1, 1) if options["channels_last"] else x
-    return x.reshape(*x.shape[:2], -1)  # (N, C, P)
+    return x.reshape(*x.shape[:2], prod(x.shape[2:]))  # (N, C, P)
 
 
 def _image(x: Floats, shape: tuple[int, ...], options: Options) -> Floats:

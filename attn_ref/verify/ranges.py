@@ -96,9 +96,10 @@ def einsum(subscripts: str, a: Range, b: Range, terms: Any = None) -> Range:
         names = zip(inputs.split(","), (a.mid.shape, b.mid.shape), strict=True)
         sizes = {letter: size for word, shape in names for letter, size in zip(word, shape, strict=True)}
         terms = prod(size for letter, size in sizes.items() if letter not in output)
-    exact = np.einsum(subscripts, np.abs(a.mid), np.abs(b.mid), optimize=True)
-    magnitude = np.einsum(subscripts, a.magnitude, b.magnitude, optimize=True)
-    mid = np.einsum(subscripts, a.mid, b.mid, optimize=True)
+    size_a, size_b = np.abs(a.mid), np.abs(b.mid)
+    exact = np.einsum(subscripts, size_a, size_b)
+    magnitude = np.einsum(subscripts, size_a + a.rad, size_b + b.rad)
+    mid = np.einsum(subscripts, a.mid, b.mid)
     return Range(mid, np.maximum(magnitude - exact, 0) + _PER_OPERATION * (terms + 1) * a.u * magnitude, a.u)
 
 

@@ -15,16 +15,14 @@ pixel, for some points at a time: this is made for the small images of tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import polynomial
 
-from attn_ref.exact.axis import KERNELS, Rules, pad_coordinate
+from attn_ref.exact.axis import KERNELS, Rules
 from attn_ref.ops.coordinates import pixels_per_unit, to_pixels
 from attn_ref.verify.ranges import Floats, Range, einsum, hull
 
@@ -145,7 +143,7 @@ def _some(
 ) -> Sampled:
     """The ranges for some points."""
     d = len(space)
-    axes = [_pieces(grid[..., a], space[-1 - a], rules, u, choices) for a in range(d)]
+    axes = [_pieces(grid[..., a], space[-1 - a], rules, u, orders, choices) for a in range(d)]
     wide = np.logical_or.reduce([wide for _, wide in axes])
     K = len(KERNELS[rules.mode].polynomials) ** d
     X, U, Y = (Range.of(array, u) for array in (*images, dY))
@@ -154,7 +152,7 @@ def _some(
     reads = np.zeros((*grid.shape[:2], prod(space)), bool)
     for pieces in product(*(pieces for pieces, _ in axes)):
         exists = np.logical_and.reduce([piece.exists for piece in pieces])
-        if not exists.any():
+        if found and not exists.any():
             continue
         S = _Operator(pieces, space, rules)
         reads |= exists[:, :, None] & S.reads
@@ -221,7 +219,7 @@ class _Operator:
                 total = weights
             else:
                 wide = total.map(lambda x: x[..., None]) * weights.map(lambda x: x[:, :, None, :])
-                total = wide.map(lambda x: x.reshape(*x.shape[:2], -1))
+                total = wide.map(_flat)
         assert total is not None
         return total
 
@@ -234,13 +232,17 @@ class _Operator:
                 total = piece.reads
             else:
                 wide = total[..., None] & piece.reads[:, :, None, :]
-                total = wide.reshape(*wide.shape[:2], -1)
+                total = _flat(wide)
         return total
 
 
-def _pieces(g: Floats, size: int, rules: Rules, u: float, choices: bool) -> tuple[list[_Piece], Any]:
+def _flat(x: Any) -> Any:
+    """Join the last two axes; -1 would not do for arrays without elements."""
+    return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
+
+
+def _pieces(g: Floats, size: int, rules: Rules, u: float, orders: int, choices: bool) -> tuple[list[_Piece], Any]:
     """Cut the boxes along one axis into pieces; and say which are too wide."""
-    kernel = KERNELS[rules.mode]
     low, high, table, origin = _table(size, rules.padding_mode, rules.align_corners)
     p = to_pixels(np, g, size, rules.align_corners)
     one_pixel = rules.align_corners and size == 1
@@ -266,42 +268,66 @@ def _pieces(g: Floats, size: int, rules: Rules, u: float, choices: bool) -> tupl
         cell = first + j
         start, end = np.clip(bottom - cell, 0, 1), np.clip(top - cell, 0, 1)
         t = Range((start + end) / 2, np.abs(end - start) / 2, u)
-        pieces.append(_piece(cell <= last, cell, t, size, kernel.polynomials, table, origin))
+        pieces.append(_piece(cell <= last, cell, t, size, _polynomials(rules.mode), orders, table, origin))
     return pieces, wide
 
 
 def _piece(
-    exists: Any, cell: Floats, t: Range, size: int, polynomials: dict[int, Any], table: Any, origin: int
+    exists: Any, cell: Floats, t: Range, size: int, taps: dict[int, _Tap], orders: int, table: Any, origin: int
 ) -> _Piece:
     """Weights of all pixels for points in the given cells at the given fractions."""
-    where = tuple(np.indices(cell.shape))
-    mids, rads = np.zeros((3, *cell.shape, size + 1)), np.zeros((3, *cell.shape, size + 1))
+    rows, columns = np.ogrid[: cell.shape[0], : cell.shape[1]]
+    mids, rads = np.zeros((2, orders + 1, *cell.shape, size + 1))
     reads = np.zeros((*cell.shape, size + 1), bool)
-    for offset, coefficients in polynomials.items():
-        places = np.clip(cell.astype(np.int64) + (offset + origin), 0, len(table) - 1)
-        pixel = table[places]  # `size` for none
-        reads[(*where, pixel)] = True
-        for order in range(3):
-            weight = _polynomial(tuple(map(float, coefficients)), t, order, offset)
-            np.add.at(mids[order], (*where, pixel), weight.mid)
-            np.add.at(rads[order], (*where, pixel), weight.rad)
-    weights = tuple(Range(mids[k][..., :size], rads[k][..., :size], t.u) for k in range(3))
+    whole = cell.astype(np.int64) + origin
+    for offset, tap in taps.items():
+        pixel = table[np.clip(whole + offset, 0, len(table) - 1)]  # `size` for none
+        reads[rows, columns, pixel] = True
+        for order in range(orders + 1):
+            weight = _weight(tap, t, order, offset)
+            mids[order, rows, columns, pixel] += weight.mid  # a tap has one pixel a point
+            rads[order, rows, columns, pixel] += weight.rad
+    weights = tuple(Range(mids[k][..., :size], rads[k][..., :size], t.u) for k in range(orders + 1))
     return _Piece(exists, weights, reads[..., :size])
 
 
-def _polynomial(coefficients: tuple[float, ...], t: Range, order: int, offset: int) -> Range:
+_Tap = tuple[tuple[float, ...], ...]
+"""A weight as a polynomial of the fraction, lowest power first, and all its derivatives."""
+
+
+@lru_cache(maxsize=8)
+def _polynomials(mode: str) -> dict[int, _Tap]:
+    """The taps of a mode by offset."""
+    taps = {}
+    for offset, exact in KERNELS[mode].polynomials.items():
+        derivatives = [tuple(map(float, exact))]
+        while len(derivatives[-1]) > 1:
+            derivatives.append(tuple(k * c for k, c in enumerate(derivatives[-1]))[1:])
+        taps[offset] = tuple(derivatives)
+    return taps
+
+
+def _weight(tap: _Tap, t: Range, order: int, offset: int) -> Range:
     """The range of a weight, or a derivative of it, over a range of fractions: Taylor's formula, which ends."""
-    derivative = polynomial.polyder(coefficients, order) if order else np.array(coefficients)
-    mid = np.broadcast_to(polynomial.polyval(t.mid, derivative), t.mid.shape).astype(np.float64)
-    rad, factor = np.zeros_like(mid), 1.0
-    for k in range(1, len(derivative)):
-        factor /= k
-        rad = rad + factor * np.abs(polynomial.polyval(t.mid, polynomial.polyder(derivative, k))) * t.rad**k
-    # The kernel is usually evaluated at the distance from the tap: its terms there are larger than its value.
-    distance = np.abs(t.mid - offset)
-    terms = np.abs(coefficients).sum() if len(coefficients) > 2 else 1.0
-    size = len(coefficients) > 1 and order < len(coefficients)
-    return Range(mid, rad + _WEIGHT * t.u * size * terms * np.maximum(distance, 1) ** 3, t.u)
+    if order >= len(tap):
+        nothing = np.zeros_like(t.mid)
+        return Range(nothing, nothing, t.u)
+    rad, factor = np.zeros_like(t.mid), 1.0
+    for k in range(order + 1, len(tap)):
+        factor /= k - order
+        rad = rad + factor * np.abs(_value(tap[k], t.mid)) * t.rad ** (k - order)
+    if len(tap) > 1:
+        # The kernel is usually evaluated at the distance from the tap: its terms there are larger than its value.
+        terms = sum(map(abs, tap[0])) if len(tap) > 2 else 1.0
+        rad = rad + _WEIGHT * t.u * terms * np.maximum(np.abs(t.mid - offset), 1) ** 3
+    return Range(_value(tap[order], t.mid), rad, t.u)
+
+
+def _value(coefficients: tuple[float, ...], t: Floats) -> Floats:
+    total = np.full_like(t, coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        total = total * t + c
+    return total
 
 
 @lru_cache(maxsize=256)
@@ -309,9 +335,12 @@ def _table(size: int, padding_mode: str, align_corners: bool) -> tuple[int, int,
     """Pixel that each integer coordinate stands for, ``size`` for none: from -origin up; the range of coordinates."""
     low, high = -3, size + 2  # further out nothing changes, but for reflection, which is reduced by its period
     reach = 2 * size + 2 * _PIECES + 8 if padding_mode == "reflection" else 8
-    rules = Rules("nearest", padding_mode, align_corners)
-    table = []
-    for k in range(-reach, size + reach):
-        q = pad_coordinate(Fraction(k), size, rules).value
-        table.append(int(q) if 0 <= q < size else size)
-    return low, high, np.array(table, np.int64), reach
+    k = np.arange(-reach, size + reach)
+    if padding_mode == "zeros":
+        pixel = np.where((k >= 0) & (k < size), k, size)
+    elif padding_mode == "border":
+        pixel = np.clip(k, 0, size - 1)
+    else:
+        period = max(2 * (size - 1), 1) if align_corners else 2 * size
+        pixel = np.minimum(k % period, (period if align_corners else period - 1) - k % period)
+    return low, high, pixel, reach
