@@ -19,29 +19,33 @@ def test_E3_empty_results_have_their_shape_and_zero_gradients(
     space, out = (3, 4, 5)[:d], [2, 3, 6][:d]
     for hole in range(d) if empty == "points" else [None]:
         shape = tuple(0 if i == hole else s for i, s in enumerate(out))
-        image = np.ones((n, *space, c) if channels_last else (n, c, *space))
-        y = np.ones((n, *shape, c) if channels_last else (n, c, *shape))
-        grid = np.zeros((n, *shape, d))
+        image = np.ones((n, *space, c) if channels_last else (n, c, *space), np.float32)
+        y = np.ones((n, *shape, c) if channels_last else (n, c, *shape), np.float32)
+        grid = np.zeros((n, *shape, d), np.float32)
         options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
         options["channels_last"] = channels_last
-        assert attn_ref.grid_sample(image, grid, **options).shape == y.shape
-        assert attn_ref.grid_sample_jvp(image, grid, image, grid, **options).shape == y.shape
+        output = attn_ref.grid_sample(image, grid, **options)
+        tangent = attn_ref.grid_sample_jvp(image, grid, image, grid, **options)
+        assert output.shape == tangent.shape == y.shape
         back = attn_ref.grid_sample_backward(y, image, grid, **options)
         double = attn_ref.grid_sample_double_backward(image, grid, y, image, grid, **options)
         assert [a.shape for a in back] == [image.shape, grid.shape]
         assert [a.shape for a in double] == [y.shape, image.shape, grid.shape]
         assert all((a == 0).all() for a in (*back, double.input, double.grid))
+        assert {a.dtype for a in (output, tangent, *back, *double)} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("size", [(0, 3, 4, 5), (2, 0, 4, 5), (2, 3, 0, 5), (2, 3, 4, 0), (2, 3, 0, 4, 5)], ids=str)
-def test_E3_empty_affine_grids(size):
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_E3_empty_affine_grids(size, dtype):
     d = len(size) - 2
     for align_corners in (True, False):
-        theta = np.ones((size[0], d, d + 1))
+        theta = np.ones((size[0], d, d + 1), dtype)
         grid = attn_ref.affine_grid(theta, size, align_corners=align_corners)
         assert grid.shape == (size[0], *size[2:], d)
         back = attn_ref.affine_grid_backward(grid, size, align_corners=align_corners)
         assert back.shape == theta.shape
+        assert grid.dtype == back.dtype == theta.dtype
         if 0 in size[2:]:
             assert (back == 0).all()
     assert attn_ref.affine_inverse(np.ones((0, 2, 3))).shape == (0, 2, 3)
