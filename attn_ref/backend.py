@@ -53,6 +53,8 @@ class Backend:
         Where an array lies; two arrays of one call must lie in the same place.
     current_device : callable
         Where the library would compute now; it must be where the arrays lie.
+    current_queue : callable
+        In which order its work is done, a stream of the device: an array made once and kept serves that queue alone.
     chunk : int
         How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     unless_nowhere : callable
@@ -72,6 +74,7 @@ class Backend:
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
     current_device: Callable[[], object]
+    current_queue: Callable[[], object] = lambda: None
     chunk: int = 2**19
     unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
     gather: Callable[[Array, Array, Array], Array] | None = None
@@ -122,6 +125,7 @@ def on_a_gpu(name: str, cupy: ModuleType, special: ModuleType) -> Backend:
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
         device_of=lambda array: f"cuda:{array.device.id}",
         current_device=lambda: f"cuda:{cupy.cuda.runtime.getDevice()}",
+        current_queue=lambda: cupy.cuda.get_current_stream().ptr,
     )
 
 

@@ -101,7 +101,7 @@ class _Rules:
 
 
 @lru_cache(maxsize=64)
-def _rules(backend: Backend, device: object, *arguments: Any) -> _Rules:  # noqa: ARG001  arrays stay on their device
+def _rules(backend: Backend, place: object, *arguments: Any) -> _Rules:  # noqa: ARG001  arrays stay in their place
     """Make the rules once: small calls, of which a gradient check makes thousands, would spend their time here."""
     return _Rules(backend, *arguments)
 
@@ -280,7 +280,8 @@ class TapTable:
         self.kept: dict[Any, Any] = {}
         self.flat = MODES[mode].is_flat(1)
         options = (mode, padding_mode, align_corners)
-        self._rules = _rules(backend, backend.current_device(), space[::-1], grid.dtype, *options)
+        place = backend.current_device(), backend.current_queue()
+        self._rules = _rules(backend, place, space[::-1], grid.dtype, *options)
         self._grid = grid.reshape(self.batch, self.points, len(space))
         self._whole = self._rules.block(self._grid) if _execute.keeps(self) else None
 

@@ -37,10 +37,14 @@ class ndarray:  # noqa: N801 - CuPy's name for it
     __array_ufunc__ = None
     __hash__ = None
 
-    def __init__(self, on_host, device):
+    def __init__(self, on_host, device, stream=None):
         assert isinstance(on_host, np.ndarray)
         self._on_host = on_host
         self._device = device
+        self._stream = stream or cuda.get_current_stream()
+
+    def _view(self, on_host):
+        return ndarray(on_host, self._device, self._stream)
 
     # What is known without asking the device
 
@@ -94,14 +98,15 @@ class ndarray:  # noqa: N801 - CuPy's name for it
     def reshape(self, *shape, order="C"):
         result = self._on_host.reshape(*shape, order=order)
         if not np.shares_memory(result, self._on_host):
-            _called()
-        return ndarray(result, self._device)
+            _called(self)
+            return ndarray(result, self._device)
+        return self._view(result)
 
     def transpose(self, *axes):
-        return ndarray(self._on_host.transpose(*axes), self._device)
+        return self._view(self._on_host.transpose(*axes))
 
     def swapaxes(self, axis1, axis2):
-        return ndarray(self._on_host.swapaxes(axis1, axis2), self._device)
+        return self._view(self._on_host.swapaxes(axis1, axis2))
 
     # Indices
 
@@ -110,7 +115,7 @@ class ndarray:  # noqa: N801 - CuPy's name for it
         if advanced:
             _called(self)
             return ndarray(np.array(self._on_host[key]), self._device)
-        return ndarray(self._on_host[(*key, ...)] if ... not in key else self._on_host[key], self._device)
+        return self._view(self._on_host[(*key, ...)] if ... not in key else self._on_host[key])
 
     def __setitem__(self, key, value):
         _called(self, value)
@@ -194,8 +199,11 @@ def _arrays(values):
 
 
 def _called(*values):
-    """Check that arrays lie on the current device, and count a call."""
+    """Check that arrays lie on the current device, and that what made them is done, and count a call."""
+    now = cuda.get_current_stream()
     for array in _arrays(values):
+        if array._stream is not now and (array._stream.non_blocking or now.non_blocking):
+            raise ValueError("an array of another stream, which nothing orders before this one")
         if array._device != STATE.device:
             raise ValueError(
                 f"Array device must be same as the current device: array device = {array._device} while current = "

@@ -61,7 +61,11 @@ class Device:
 
 
 class Stream:
-    """A stream, current inside a ``with``."""
+    """A stream, current inside a ``with``. One that does not block shares no array with others: nothing orders them."""
+
+    def __init__(self, non_blocking=False):
+        self.non_blocking = non_blocking
+        self.ptr = id(self)
 
     def __enter__(self):
         self._before, STATE.stream = STATE.stream, self

@@ -121,6 +121,15 @@ def test_another_device_works_where_it_is_current_and_is_refused_by_name_elsewhe
         call(**options)
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_is_kept_from_one_stream_to_another(stand_in, name):
+    """A stream that does not block is ordered after no other: what one makes another may read before it is there."""
+    for stream in (state.DEFAULT_STREAM, state.Stream(non_blocking=True), state.Stream(non_blocking=True)):
+        with stream:
+            call, options = placed(stand_in, CALLS[name])
+            call(**options)
+
+
 @BOTH
 @pytest.mark.parametrize("name", ["grid_sample", "grid_sample_backward", "squeeze_excitation_backward", "conv2d"])
 def test_a_stream_of_ones_own_gives_the_same_bits(device, name):

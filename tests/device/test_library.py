@@ -166,6 +166,19 @@ def test_devices_are_kept_apart():
         _ = here + there
 
 
+def test_streams_that_do_not_block_are_kept_apart():
+    here = array()
+    with state.Stream():
+        _ = here + 1
+    with state.Stream(non_blocking=True):
+        with pytest.raises(ValueError, match="another stream"):
+            _ = here.reshape(3, 1) + 1
+        there = array()
+        _ = there[1:] + 1
+    with pytest.raises(ValueError, match="another stream"):
+        _ = there.T * 2
+
+
 def test_a_kernel_takes_rows_and_whole_numbers_only():
     module = xp.RawModule(
         code='extern "C" __global__ void twice(double* a, long long n)\n'
