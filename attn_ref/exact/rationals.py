@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FractionArray", "ensure_bool", "ensure_shape", "to_float", "to_fractions", "zeros"]
+__all__ = ["FractionArray", "ensure_bool", "ensure_shape", "exactly", "to_float", "to_fractions", "zeros"]
 
 #: An object array whose elements are `Fraction`.
 FractionArray: TypeAlias = npt.NDArray[np.object_]
@@ -61,18 +61,20 @@ def _to_fraction(value: Any, name: str) -> Fraction:
     raise TypeError(f"{name} is of type {type(value).__name__}: expected an int, a float or a Fraction")
 
 
-def to_float(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Round exact numbers to float64, once.
+def to_float(values: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+    """Round exact numbers to floating point, once.
 
     Parameters
     ----------
     values : array_like of Fraction or mpf
         What the functions of this folder return.
+    dtype : {"float64", "float32", "float16"}
+        What to round to. By way of float64 a number could be rounded twice, and wrongly; it is not.
 
     Returns
     -------
-    ndarray of float64
-        Same shape; each element is the double nearest to the exact value, ties to even, and ±inf beyond the
+    ndarray of dtype
+        Same shape; each element is the number nearest to the exact value, ties to even, and ±inf beyond the
         largest one.
 
     Examples
@@ -82,19 +84,34 @@ def to_float(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     array([0.33333333, 2.        ])
     """
     boxed = np.asarray(values, dtype=object)
-    precise = boxed.size > 0 and type(boxed.flat[0]).__module__.startswith("mpmath")
-    exact: Any = boxed if precise else to_fractions(boxed)  # mpmath rounds its numbers correctly itself
-    result = np.empty(exact.shape, dtype=np.float64)
-    for place in np.ndindex(exact.shape):
-        result[place] = _nearest_double(exact[place])
+    info = np.finfo(np.dtype(dtype))
+    result = np.empty(boxed.shape, dtype=info.dtype)
+    for place in np.ndindex(boxed.shape):
+        result[place] = _nearest(exactly(boxed[place]), info)
     return result
 
 
-def _nearest_double(value: Fraction) -> float:
-    try:
-        return float(value)  # Python divides integers with a single, correct rounding
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+def exactly(value: Any) -> Fraction:
+    """A Fraction of a number, or of an mpf: an integer times a power of two, whose exponent may be astronomical."""
+    if not type(value).__module__.startswith("mpmath"):
+        return _to_fraction(value, "values")
+    if not value.context.isfinite(value):
+        raise ValueError(f"values hold {value}: expected finite numbers")
+    mantissa, exponent = value.man_exp
+    beyond = 3000  # as good as any larger one, with 50 digits: it rounds to 0 or to infinity
+    magnitude: Fraction = Fraction(abs(int(mantissa))) * Fraction(2) ** min(max(exponent, -beyond), beyond)
+    return -magnitude if value < 0 else magnitude
+
+
+def _nearest(value: Fraction, info: Any) -> float:
+    """Count in units in the last place; below the smallest normal number they are no smaller than there."""
+    exponent = abs(value.numerator).bit_length() - value.denominator.bit_length()  # of the leading bit, or one more
+    exponent -= abs(value) < Fraction(2) ** exponent
+    unit = max(exponent, int(info.minexp)) - int(info.nmant)
+    count = round(abs(value) / Fraction(2) ** unit)  # half to even, as IEEE 754 rounds
+    overflows = count * Fraction(2) ** unit > Fraction(float(info.max))
+    magnitude = math.inf if overflows else math.ldexp(count, unit)
+    return -magnitude if value < 0 else magnitude
 
 
 def zeros(shape: Sequence[int]) -> FractionArray:

@@ -4,8 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attn_ref.exact import to_float, to_fractions
+from attn_ref.exact.precise import context
 from attn_ref.exact.rationals import ensure_bool, ensure_shape, zeros
 
 
@@ -56,6 +59,47 @@ def test_to_float_rounds_once_to_nearest_even():
 
 def test_to_float_beyond_the_range_is_infinite():
     assert to_float([10**400, -(10**400), Fraction(1, 10**400)]).tolist() == [math.inf, -math.inf, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@given(numerator=st.integers(-(10**30), 10**30), denominator=st.integers(1, 10**30), power=st.integers(-1200, 1200))
+def test_to_float_is_the_nearest_number_of_any_dtype(dtype, numerator, denominator, power):
+    """Neither neighbour is nearer; at equal distance the last bit is even."""
+    value = Fraction(numerator, denominator) * Fraction(2) ** power
+    found = to_float([value], dtype)[0]
+    assert found.dtype == dtype
+    assert np.signbit(found) == (value < 0)
+    info = np.finfo(dtype)
+    half_a_unit_beyond_the_largest = Fraction(2) ** int(info.maxexp) * (1 - Fraction(1, 2 ** (info.nmant + 2)))
+    if not np.isfinite(found):
+        assert abs(value) >= half_a_unit_beyond_the_largest
+        assert (found > 0) == (value > 0)
+        return
+    assert abs(value) < half_a_unit_beyond_the_largest
+    distance = abs(Fraction(float(found)) - value)
+    for direction in (-np.inf, np.inf):
+        with np.errstate(over="ignore"):
+            neighbour = np.nextafter(found, dtype(direction))
+        if np.isfinite(neighbour):
+            away = abs(Fraction(float(neighbour)) - value)
+            assert distance < away or (distance == away and int(found.view(f"u{found.itemsize}")) % 2 == 0)
+
+
+def test_to_float_does_not_round_to_float64_on_the_way():
+    """1 + 2⁻²⁴ is half way between two float32 numbers; what is beyond it by less than float64 sees decides."""
+    beyond = 1 + Fraction(1, 2**24) + Fraction(1, 2**80)
+    assert to_float([beyond], np.float32)[0] == np.float32(1 + 2.0**-23)
+    assert np.float32(to_float([beyond])[0]) == np.float32(1)
+
+
+@pytest.mark.parametrize("power", [-(10**30), 10**30])
+def test_to_float_of_fifty_digits_with_an_astronomical_exponent(power):
+    assert to_float([-context().ldexp(3, power)])[0] == (0.0 if power < 0 else -math.inf)
+
+
+def test_to_float_refuses_fifty_digits_that_are_no_number():
+    with pytest.raises(ValueError, match="finite"):
+        to_float([context().inf])
 
 
 def test_shapes_and_flags_are_checked_by_name():
