@@ -15,6 +15,8 @@ EXTRAS = {
     "mlxtend": ("mlxtend", "train"),
     "skimage": ("scikit-image", "train"),
     "sklearn": ("scikit-learn", "train"),
+    "onnx": ("onnx", "oracles"),
+    "onnxruntime": ("onnxruntime", "oracles"),
     "jupyterlab": ("jupyterlab", "tutorials"),
 }
 """By the name of a module: its package, and the extra that installs it."""
