@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,76 @@ def check(
         content = {"attn_ref": __version__, **settings, "results": [r.to_dict() for r in results]}
         write_bytes(json_file, json.dumps(content, indent=2).encode() + b"\n")
     return 1 if failed else _INTERRUPTED if interrupted else 0
+
+
+def error_table(operations: Sequence[str], *, json_file: Path | None, page_file: Path | None) -> int:
+    """Measure the package's own error and show it.
+
+    Parameters
+    ----------
+    operations : sequence of str
+        What to measure; empty for all.
+    json_file, page_file : Path or None
+        Where to write the results, and the page of the documentation.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if every error is within its bound, 1 if not, 130 after Ctrl-C.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a name is unknown, or a file cannot be written; found out before anything is measured.
+    """
+    from attn_ref.verify import own_error
+
+    for name in operations:
+        validation.choice("--op", name, OPERATIONS)
+    for option, path in (("--json", json_file), ("--page", page_file)):
+        if path is not None:
+            reserve(option, path)
+    found: list[own_error.Row] = []
+    total = len(own_error.DTYPES) * sum(len(OPERATIONS[name].variants) for name in operations or OPERATIONS)
+    interrupted = False
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        try:
+            for row in own_error.rows(operations, lambda name: bar.update(task, advance=1, description=name)):
+                found.append(row)
+        except KeyboardInterrupt:
+            interrupted = True
+    Console().print(_error_table(found))
+    worst = max((row.worst for row in found), default=0.0)
+    done = f"{len(found)} of {total} done before Ctrl-C; " if interrupted else ""
+    print(f"{done}worst error in units of its bound: {worst:.2g}")
+    if json_file is not None:
+        content = {"attn_ref": __version__, "interrupted": interrupted, "rows": [asdict(row) for row in found]}
+        write_bytes(json_file, json.dumps(content, indent=1).encode() + b"\n")
+    if page_file is not None and not interrupted:
+        write_bytes(page_file, own_error.page(found).encode())
+    return 1 if worst > 1 else _INTERRUPTED if interrupted else 0
+
+
+def _error_table(found: Sequence[Any]) -> Table:
+    """A line for each variant, a column for each dtype."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    lines: dict[tuple[str, str], dict[str, float]] = {}
+    for row in found:
+        lines.setdefault((row.operation, row.variant), {})[row.dtype] = row.worst
+    dtypes = list(next(iter(lines.values()), {}))
+    for heading in ("operation", "variant"):
+        table.add_column(heading)
+    for heading in dtypes:
+        table.add_column(heading, justify="right", no_wrap=True)
+    before = ""
+    for (operation, variant), errors in lines.items():
+        numbers = [f"{errors[dtype]:.2g}" if dtype in errors else "" for dtype in dtypes]
+        table.add_row("" if operation == before else operation, variant, *numbers)
+        before = operation
+    return table
 
 
 def _run(results: list[Result], chosen: Sequence[tuple[str, str]], **options: Any) -> bool:
