@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -189,12 +189,11 @@ def write(folder: Path, made: Files) -> str:
         If the folder holds anything already, or cannot be written.
     """
     check_folder(folder)
-    temporary = Path(tempfile.mkdtemp(prefix=".attn-ref-", suffix=".tmp", dir=folder.absolute().parent))
+    temporary = folder.absolute().parent / f".attn-ref-{secrets.token_hex(6)}.tmp"
     try:
-        (temporary / "cases").mkdir()
+        (temporary / "cases").mkdir(parents=True)
         for path, data in made.items():
             (temporary / path).write_bytes(data)
-        temporary.chmod(0o777 & ~_umask())
         if folder.exists():
             folder.rmdir()
         os.replace(temporary, folder)
@@ -211,12 +210,6 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"{folder} exists and is not an empty folder: name a new one")
     if not folder.absolute().parent.is_dir():
         raise ValueError(f"{folder}: there is no folder {folder.absolute().parent}")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _arrays(problem: Problem) -> dict[str, dict[str, tuple[str, Array]]]:
