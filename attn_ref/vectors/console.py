@@ -112,7 +112,7 @@ def _bar(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def _table(judged: Sequence[Judgement]) -> Table:
-    """How many results of each operation in each dtype are what."""
+    """How many results of each operation in each dtype are what; nothing of those of which there is nothing."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("operation", "dtype"):
         table.add_column(heading, no_wrap=True)
@@ -123,5 +123,7 @@ def _table(judged: Sequence[Judgement]) -> Table:
         row = one.case.entry["operation"], one.case.entry["dtype"]
         counts.setdefault(row, Counter())[one.verdict] += 1
     for (operation, dtype), count in counts.items():
+        if set(count) == {"missing"}:
+            continue
         table.add_row(operation, dtype, *[str(count[verdict]) for verdict in VERDICTS])
     return table
