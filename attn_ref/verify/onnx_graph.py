@@ -20,7 +20,7 @@ __all__ = ["Block", "Graph", "Single", "Subject", "attributes", "onnx"]
 
 _SINGLE = ("GridSample", "AffineGrid", "HardSigmoid")
 _POOLS = ("GlobalAveragePool", "ReduceMean", "GlobalMaxPool", "ReduceMax", "ReduceSum")
-_SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast")
+_SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Identity", "Dropout")
 _ACTIVATIONS = {"Relu": "relu", "Gelu": "gelu", "Sigmoid": "sigmoid", "HardSigmoid": "hard_sigmoid"}
 _GATES = {"Sigmoid": "sigmoid", "HardSigmoid": "hard_sigmoid"}
 _JOINS = ("Mul", "Add")
@@ -31,6 +31,7 @@ def onnx() -> Any:
     with optional():
         import onnx
         import onnx.helper
+        import onnx.inliner
         import onnx.numpy_helper
         import onnx.shape_inference
     return onnx
@@ -103,10 +104,13 @@ class Graph:
     Parameters
     ----------
     model : ModelProto
-        The model; shapes are inferred as far as ONNX can.
+        The model; its functions are written out, and shapes inferred as far as ONNX can. What is in the branches and
+        bodies of If and Loop is not looked at.
     """
 
     def __init__(self, model: Any) -> None:
+        if model.functions:
+            model = onnx().inliner.inline_local_functions(model)
         self.model = onnx().shape_inference.infer_shapes(model)
         graph = self.model.graph
         self.producers = {name: node for node in graph.node for name in node.output}
@@ -152,9 +156,8 @@ class Graph:
         pool = walk.one_of(_POOLS, below)
         if pool.input[0] != image:
             raise _NoBlockError
-        names = {id(node) for node in (*walk.seen, join)}
         return Block(
-            nodes=tuple(node for node in self.model.graph.node if id(node) in names or self._is_constant(node)),
+            nodes=self._between(image, join),
             image=image,
             output=join.output[0],
             activation=activation,
@@ -167,16 +170,24 @@ class Graph:
             },
         )
 
-    def _is_constant(self, node: Any) -> bool:
-        return bool(node.op_type == "Constant")
+    def _between(self, image: str, join: Any) -> tuple[Any, ...]:
+        """All nodes on the way from an image to a node, those that only compute its shapes included."""
+        wanted, found = [*join.input], {join.output[0]}
+        while wanted:
+            name = wanted.pop()
+            producer = self.producers.get(name)
+            if name == image or producer is None or producer.output[0] in found:
+                continue
+            found.add(producer.output[0])
+            wanted += producer.input
+        return tuple(node for node in self.model.graph.node if node.output and node.output[0] in found)
 
 
 class _Walk:
-    """A walk backwards, which remembers the nodes that it passed."""
+    """A walk backwards."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.seen: list[Any] = []
 
     def _at(self, name: str) -> Any:
         """The node that makes a tensor, past what only shapes it."""
@@ -184,7 +195,6 @@ class _Walk:
             if name not in self.graph.producers:
                 raise _NoBlockError
             node = self.graph.producers[name]
-            self.seen.append(node)
             if node.op_type not in _SHAPING:
                 return node
             name = node.input[0]
@@ -206,7 +216,6 @@ class _Walk:
             for below, other in (tuple(node.input), tuple(node.input)[::-1]):
                 gate = self.graph.producers.get(other)
                 if gate is not None and gate.op_type == "Sigmoid" and gate.input[0] == below:
-                    self.seen.append(gate)
                     return "silu", below
         raise _NoBlockError
 

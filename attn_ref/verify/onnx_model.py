@@ -265,6 +265,10 @@ def _block(graph: Graph, block: Block) -> Checked:
     image = full(f"onnx/{block.name}", shape, dtype)
     absent = tuple(name for name, w in weights.items() if w is None)
     call = Call(filled({"input": image, **weights}), {**chosen, **({"absent": absent} if absent else {})})
+    inner = {name for node in block.nodes for name in node.output}
+    others = {name for node in block.nodes for name in node.input if name} - inner - {block.image, *graph.constants}
+    if others:
+        return Checked(*about, skipped=f"it also depends on {', '.join(sorted(others))}")
     try:
         case = _forward("squeeze_excitation", call, dtype, "Q1")
         session = _session(graph, block.nodes, dtype, block.output)

@@ -1,5 +1,7 @@
 """ONNX models, right and wrong, through ONNX Runtime."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -165,6 +167,65 @@ def test_blocks_that_pool_or_join_otherwise_are_found_and_wrong(tmp_path, wrong)
     (failure,) = one.failures
     assert failure.kind == "value"
     assert "expected" in failure.message
+
+
+def test_a_network_that_torch_exported(tmp_path):
+    """An affine grid, a sampler and the block of senet.pytorch, whose view back computes its shape."""
+    torch = pytest.importorskip("torch")
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            layers = torch.nn.Linear(6, 4, bias=False), torch.nn.ReLU(), torch.nn.Linear(4, 6, bias=False)
+            self.fc = torch.nn.Sequential(*layers, torch.nn.Sigmoid())
+
+        def forward(self, x, theta):
+            grid = torch.nn.functional.affine_grid(theta, x.shape, align_corners=False)
+            x = torch.nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+            return x * self.fc(x.mean((2, 3))).view(x.shape[0], x.shape[1], 1, 1).expand_as(x)
+
+    path = tmp_path / "network.onnx"
+    given = torch.randn(2, 6, 7, 5), torch.randn(2, 2, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing, which writes down one path through the code
+        torch.onnx.export(Network().eval(), given, str(path), dynamo=False, opset_version=20)
+    found = {one.kind: one for one in verify_onnx(path)}
+    assert list(found) == ["AffineGrid", "GridSample", "squeeze-and-excitation"]
+    assert found["GridSample"].options["padding_mode"] == "border"
+    assert found["squeeze-and-excitation"].skipped is None
+    assert found["squeeze-and-excitation"].outcomes
+    assert {failure.case.rule for one in found.values() for failure in one.failures} == {"X3"}
+
+
+def test_a_block_in_a_function_of_the_model(tmp_path):
+    """As newer exporters write them: they are written out before the graph is walked."""
+    path = block(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    nodes = list(model.graph.node)
+    function = helper.make_function("local", "Block", ["x", *WEIGHTS], ["y"], nodes, [helper.make_opsetid("", 20)])
+    call = helper.make_node("Block", ["x", *WEIGHTS], ["y"], domain="local")
+    graph = helper.make_graph([call], "outer", model.graph.input, model.graph.output, model.graph.initializer)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("local", 1)]
+    onnx.save(helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=10), path)
+    (one,) = verify_onnx(path)
+    assert (one.kind, one.failures, one.skipped) == ("squeeze-and-excitation", [], None)
+
+
+def test_a_block_that_depends_on_something_else_is_not_run(tmp_path):
+    """Its view has a shape that is an input of the model."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["z"]),
+        helper.make_node("Conv", ["z", "w1"], ["h"]),
+        helper.make_node("Relu", ["h"], ["a"]),
+        helper.make_node("Conv", ["a", "w2"], ["u"]),
+        helper.make_node("Sigmoid", ["u"], ["s"]),
+        helper.make_node("Reshape", ["s", "view"], ["s4"]),
+        helper.make_node("Mul", ["x", "s4"], ["y"]),
+    ]
+    inputs = [("x", FLOAT, ("N", 6, "H", "W")), ("view", onnx.TensorProto.INT64, (4,))]
+    (one,) = verify_onnx(save(tmp_path / "m.onnx", nodes, inputs, WEIGHTS))
+    assert one.skipped == "it also depends on view"
+    assert one.outcomes == ()
 
 
 def test_what_only_looks_like_a_block_is_left_alone(tmp_path):
