@@ -229,6 +229,86 @@ def check(
 
 
 @app.command()
+def verify(
+    operation: Annotated[
+        str | None, typer.Argument(metavar="OPERATION", help="grid_sample, affine_grid, squeeze_excitation, …")
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Argument(metavar="CANDIDATE", help="Its forward function, package.module:function, found from here."),
+    ] = None,
+    backward: Annotated[
+        str | None,
+        typer.Option(help="Its backward function, likewise. Without: autograd, with torch.", metavar="PATH"),
+    ] = None,
+    adapter: Annotated[
+        str, typer.Option(help="What arrays it takes: numpy (or __array__, DLPack), torch or cupy.", metavar="WORD")
+    ] = "numpy",
+    convention: Annotated[
+        str | None, typer.Option(help="The convention it speaks, such as onnx; see the Rosetta page.", metavar="NAME")
+    ] = None,
+    align_corners: Annotated[
+        bool | None,
+        typer.Option("--align-corners/--no-align-corners", help="Only this alignment. Without: both."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this value of an option, mode=bilinear or ndim=2; may be repeated.", metavar="NAME=VALUE"
+        ),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="float64, float32, float16 or bfloat16; may be repeated. Without: float64, float32.", metavar="WORD"
+        ),
+    ] = None,
+    examples: Annotated[int, typer.Option(help="Calls drawn, besides the corners of the specification.")] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same calls.")] = 0,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out the corners of this rule, such as X1; may be repeated.", metavar="RULE"),
+    ] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds that one call may take.")] = 10.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the report to this file.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Tell whether another implementation is right, and if not, show the smallest input on which it is wrong.
+
+    The candidate is called like the reference's own function, in a process of its own: it may crash or hang. Its
+    results must lie within bounds that are derived for every element. Where right implementations differ, at ties,
+    kinks and NaN, what it chose is listed as acceptable. An option that it does not have needs one value, from --only.
+
+    Exit status: 0 if it is right, 1 if it is wrong, 2 after an error, 130 after Ctrl-C.
+
+    Example: PyTorch's sampler, whose backward pass crashes on NaN and infinite coordinates:
+
+        attn-ref verify grid_sample torch.nn.functional:grid_sample --adapter torch --only ndim=2 --skip X1 --skip X2
+    """
+    with failing_in_one_line("verify"):
+        from attn_ref.verify import console
+
+        if operation is None or candidate is None:
+            raise ValueError("give an OPERATION and a CANDIDATE, package.module:function")
+        status = console.run(
+            operation,
+            candidate,
+            backward=backward,
+            adapter=adapter,
+            convention=convention,
+            dtypes=dtype or ("float64", "float32"),
+            options=console.asked(only or (), align_corners),
+            examples=examples,
+            seed=seed,
+            skip=skip or (),
+            time_limit=time_limit,
+            json_file=json_file,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
 def experiment(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="distorted-digits, upright or channel-gates; see --list.")

@@ -58,6 +58,13 @@ class Interval(NamedTuple):
     ----------
     low, high : array of float64, shape of the result
         The ends, which belong to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> interval = Interval(np.array([0.0, 1.0, -np.inf]), np.array([0.5, 1.5, np.inf]))
+    >>> interval.holds([0.2, 2.0, np.nan])
+    array([ True, False,  True])
     """
 
     low: Floats
@@ -74,6 +81,12 @@ class Interval(NamedTuple):
         Returns
         -------
         array of bool
+            True inside, and where nothing is demanded.
+
+        Raises
+        ------
+        ValueError
+            If it has another shape, and does not broadcast.
         """
         value = np.asarray(got, np.float64)
         anything = (self.low == -np.inf) & (self.high == np.inf)
@@ -81,9 +94,25 @@ class Interval(NamedTuple):
         return anything | np.where(nan, np.isnan(value), (self.low <= value) & (value <= self.high))
 
     def excess(self, got: Any) -> Floats:
-        """How far each element lies outside, in units of the interval's radius; 0 inside, inf for NaN."""
+        """Say how far each element lies outside.
+
+        Parameters
+        ----------
+        got : array, shape of the ends
+            A result.
+
+        Returns
+        -------
+        array of float64
+            In units of the interval's radius: 0 inside, inf for NaN where a number is demanded.
+
+        Raises
+        ------
+        ValueError
+            If it has another shape, and does not broadcast.
+        """
         value = np.asarray(got, np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             outside = np.maximum(self.low - value, value - self.high)
             ratio = outside / np.maximum((self.high - self.low) / 2, np.finfo(np.float64).tiny)
         return np.where(self.holds(value), 0.0, np.where(np.isnan(ratio), np.inf, ratio))
@@ -127,10 +156,28 @@ def intervals(
     dict
         Interval by (function, of), in the order of :meth:`attn_ref.registry.Operation.results`.
 
+    Raises
+    ------
+    KeyError
+        If the dtype is unknown.
+    ValueError
+        If the arrays do not fit one another.
+
     Notes
     -----
     Inputs that are NaN or infinite: with ``choices`` nothing is demanded of the elements that they may reach, without,
     what the reference returns.
+
+    Examples
+    --------
+    ReLU has a kink at 0, where any slope from 0 to 1 will do; elsewhere there is one.
+
+    >>> import numpy as np
+    >>> from attn_ref.registry import OPERATIONS, Call
+    >>> relu, ones = Call((np.array([-1.0, 0.0, 2.0]),), {"name": "relu"}), np.ones(3)
+    >>> found = intervals(OPERATIONS["activation"], relu, ones, [ones])
+    >>> np.round(found["backward", "x"].low), np.round(found["backward", "x"].high)
+    (array([-0., -0.,  1.]), array([0., 1., 1.]))
     """
     half = dtype in ("float16", "bfloat16")
     u = FORMATS[dtype if native or not half else "float32"].roundoff

@@ -43,6 +43,14 @@ class Case(NamedTuple):
         "float64", "float32", "float16" or "bfloat16".
     rule : str
         The rule of the specification that it is about; "" if it was drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.registry import Call
+    >>> x, ones = np.array([0.5]), np.ones(1)
+    >>> Case("activation", Call((x,), {"name": "relu"}), ones, (ones,), "float64").call.options
+    {'name': 'relu'}
     """
 
     operation: str
@@ -73,6 +81,14 @@ class Failure:
         The candidate's result, as NumPy has it; None if there is none.
     interval : Interval or None
         What it may be; None if it did not come to that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.verify import verify
+    >>> report = verify("activation", np.abs, options={"name": ["relu"]}, examples=4)
+    >>> report.counterexample.kind, report.counterexample.what
+    ('value', 'forward: output')
     """
 
     case: Case
@@ -101,6 +117,14 @@ class Outcome:
         Its results by (function, of), as NumPy arrays; what is missing raised, or was not asked for.
     failures, acceptable : tuple of Failure
         What is wrong, and what deviates in a way that is right too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.verify import verify
+    >>> report = verify("activation", np.abs, options={"name": ["relu"]}, examples=4)
+    >>> report.outcomes[0].case.rule, len(report.outcomes[0].failures)
+    ('Q3', 1)
     """
 
     case: Case

@@ -17,7 +17,18 @@ __all__ = ["Report", "VerificationError"]
 
 
 class VerificationError(AssertionError):
-    """A candidate is wrong; the message is the report."""
+    """A candidate is wrong; the message is the report.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attn_ref.verify import verify
+    >>> try:
+    ...     verify("activation", np.abs, options={"name": ["relu"]}, examples=4).raise_if_failed()
+    ... except VerificationError as error:
+    ...     print(str(error)[:33])
+    numpy.absolute as activation: WRO
+    """
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,14 @@ class Report:
         Wall time.
     interrupted : bool
         Whether Ctrl-C ended it early.
+
+    Examples
+    --------
+    >>> from attn_ref import get_activation
+    >>> from attn_ref.verify import verify
+    >>> report = verify("activation", lambda x: get_activation("silu")(x), options={"name": ["silu"]}, examples=4)
+    >>> report.passed, len(report.failures), report.counterexample
+    (True, 0, None)
     """
 
     operation: str
@@ -73,12 +92,29 @@ class Report:
         return bool(self.outcomes) and not self.failures
 
     def raise_if_failed(self) -> None:
-        """Raise :class:`VerificationError` with the report if something is wrong."""
+        """Raise an error with the report if something is wrong, or nothing was tried.
+
+        Raises
+        ------
+        VerificationError
+            Then.
+        """
         if not self.passed:
             raise VerificationError(str(self))
 
     def to_json(self) -> str:
-        """Return the report as a JSON object, without arrays but those of the counterexample."""
+        """Write the report as a JSON object, with the arrays of the counterexample and no others.
+
+        Returns
+        -------
+        str
+            The JSON.
+
+        Raises
+        ------
+        TypeError
+            If an option is not of a type that JSON has or ``str`` makes.
+        """
         content = {
             "attn_ref": __version__,
             "operation": self.operation,

@@ -86,26 +86,27 @@ class Run:
     def go(self) -> None:
         """Run; Ctrl-C ends it early."""
         try:
-            self._run_corners()
+            self._run_corners(risky=False)
             self._draw()
+            self._run_corners(risky=True)  # last: what writes beyond its arrays may show later
             self._shrink()
         except KeyboardInterrupt:
             self.interrupted = True
 
     # Corners ----------------------------------------------------------------------------------------------------------
 
-    def _run_corners(self) -> None:
-        failed = 0
+    def _run_corners(self, *, risky: bool) -> None:
+        failed = sum(bool(outcome.failures) for outcome in self.outcomes)
         for rule, call, variant, dtype in self._corners():
-            if rule in self.skipped:
+            if rule in self.skipped or (rule in RISKY) is not risky:
                 continue
+            if self._hopeless or failed >= _ENOUGH:
+                self.skipped["corners"] = f"those after the first {failed} failing cases"
+                return
             outcome = self._judged(call, variant, dtype, rule)
             failed += bool(outcome.failures)
             if sum(r == rule for r in self._fatal) >= _CRASHES_OF_A_RULE:
                 self.skipped[rule] = f"the rest of its cases, after {_CRASHES_OF_A_RULE} crashes"
-            if self._hopeless or failed >= _ENOUGH:
-                self.skipped["corners"] = f"those after the first {failed} failing cases"
-                return
 
     @property
     def _fatal(self) -> list[str]:

@@ -48,7 +48,7 @@ def verify(
     Parameters
     ----------
     operation : str
-        The name of a registered operation: ``"grid_sample"``, ``"affine_grid"``, ``"squeeze_excitation"``, …
+        The name of a registered operation, such as ``"grid_sample"``, ``"affine_grid"``, ``"squeeze_excitation"``.
     forward : callable
         The candidate, called like the reference's own function: inputs by position, options by name. Inputs that are
         absent are None, and left out where the signature has no place for them. An option that the signature does not
@@ -210,14 +210,19 @@ def replay(
     ------
     VerificationError
         If a result is wrong.
+    TypeError, ValueError
+        As in :func:`verify`.
 
     Examples
     --------
     >>> import numpy as np, attn_ref
     >>> x, ones = np.array([[-1.0, 2.0]]), np.ones((1, 2))
     >>> relu = attn_ref.get_activation("relu")
-    >>> replay("activation", {"forward": lambda x, name: relu(x)}, [x], {"name": "relu"},
-    ...        grad_output=ones, tangents=[ones], dtype="float64")
+    >>> call = {"inputs": [x], "options": {"name": "relu"}, "grad_output": ones, "dtype": "float64"}
+    >>> replay("activation", {"forward": lambda x: relu(x)}, **call)
+    >>> replay("activation", {"forward": np.abs}, **call)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    attn_ref.verify.report.VerificationError: value, forward: output: at [0, 0]: 1, expected 0 ...
     """
     language = language_of(_operation(operation), convention)
     candidate = Candidate(functions, adapter)
@@ -290,7 +295,7 @@ def _variants(language: Language, forward: Callable[..., Any], asked: dict[str, 
             choices = ", ".join(map(repr, values))
             raise ValueError(
                 f"{_name(forward)} has no argument {name!r}: say which of {choices} it implements, "
-                f"options={{{name!r}: [{values[0]!r}]}}"
+                f"options={{{name!r}: [{values[0]!r}]}}, or --only {name}={values[0]}"
             )
     return variants, left_out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,8 @@ def crashes(input: Any, grid: Any, **options: Any) -> Any:
 
 
 def hangs(input: Any, grid: Any, **options: Any) -> Any:
+    if "HANGS_NOW" in os.environ:
+        Path(os.environ["HANGS_NOW"]).touch()
     time.sleep(3600)
 
 
