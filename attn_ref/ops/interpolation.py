@@ -27,9 +27,7 @@ from typing import Any
 
 from attn_ref.backend import Array
 
-__all__ = ["MODES", "Interpolation", "differentiated"]
-
-_A = -0.75
+__all__ = ["MODES", "Interpolation", "differentiated", "keys"]
 
 
 @dataclass(frozen=True)
@@ -93,18 +91,19 @@ def differentiated(coefficients: tuple[float, ...], order: int) -> tuple[float, 
     return coefficients
 
 
+def keys(A: float) -> tuple[tuple[float, ...], ...]:
+    """Coefficients of the four taps of Keys' kernel, see the head of this module."""
+    return (
+        (0.0, A, -2 * A, A),
+        (1.0, 0.0, -(A + 3), A + 2),
+        (0.0, -A, 2 * A + 3, -(A + 2)),
+        (0.0, 0.0, A, -A),
+    )
+
+
 MODES: dict[str, Interpolation] = {
     "bilinear": Interpolation(0, ((1.0, -1.0), (0.0, 1.0))),
     "nearest": Interpolation(0, ((1.0,),), rounds=True),
-    "bicubic": Interpolation(
-        -1,
-        (
-            (0.0, _A, -2 * _A, _A),
-            (1.0, 0.0, -(_A + 3), _A + 2),
-            (0.0, -_A, 2 * _A + 3, -(_A + 2)),
-            (0.0, 0.0, _A, -_A),
-        ),
-        pads_taps=True,
-    ),
+    "bicubic": Interpolation(-1, keys(-0.75), pads_taps=True),
 }
 """The modes of grid_sample by name; in 3-D the same names mean trilinear, nearest and tricubic."""

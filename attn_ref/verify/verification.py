@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from attn_ref.registry import OPERATIONS, Call, Operation
 from attn_ref.verify.adapters import adapter_named
 from attn_ref.verify.bounds import FORMATS
 from attn_ref.verify.candidate import Candidate, accepts, import_path, imported
+from attn_ref.verify.diagnosis import diagnose
 from attn_ref.verify.failures import Case, Failure
 from attn_ref.verify.isolation import Isolated
 from attn_ref.verify.judge import judge
@@ -162,7 +164,7 @@ def verify(
         "seed": seed,
         "isolated": alone,
     }
-    return Report(
+    report = Report(
         operation=operation,
         candidate=_name(forward),
         settings=settings,
@@ -173,6 +175,10 @@ def verify(
         seconds=time.perf_counter() - start,
         interrupted=run.interrupted,
     )
+    if convention is not None or run.interrupted:  # the catalogue speaks the core's words
+        return report
+    found = diagnose(operation, report.failures or report.acceptable, report.outcomes)
+    return replace(report, diagnoses=tuple(one for one in found if report.failures or one.certain))
 
 
 def replay(
