@@ -270,6 +270,10 @@ def verify(
         typer.Option(help="Leave out the corners of this rule, such as X1; may be repeated.", metavar="RULE"),
     ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds that one call may take.")] = 10.0,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(help="Instead: every sampler, affine grid and gate of this ONNX model.", metavar="MODEL"),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the report to this file.", metavar="FILE")
     ] = None,
@@ -285,8 +289,19 @@ def verify(
     Example: PyTorch's sampler, whose backward pass crashes on NaN and infinite coordinates:
 
         attn-ref verify grid_sample torch.nn.functional:grid_sample --adapter torch --only ndim=2 --skip X1 --skip X2
+
+    With --onnx, ONNX Runtime runs each GridSample, AffineGrid and HardSigmoid node of a model, and each
+    squeeze-and-excitation block with its own weights, and each is judged likewise, in its forward pass:
+
+        attn-ref verify --onnx model.onnx
     """
     with failing_in_one_line("verify"):
+        if onnx is not None:
+            if operation is not None:
+                raise ValueError("--onnx says by itself what is verified: leave out OPERATION and CANDIDATE")
+            from attn_ref.verify import onnx_console
+
+            raise typer.Exit(onnx_console.check(onnx, json_file=json_file))
         from attn_ref.verify import console
 
         if operation is None or candidate is None:

@@ -15,12 +15,13 @@ from rich.table import Table
 from attn_ref._files import reserve, write_bytes
 from attn_ref.vectors import suite
 from attn_ref.vectors.cases import problems
-from attn_ref.vectors.judge import VERDICTS, Judgement, judge, required
+from attn_ref.vectors.judge import VERDICTS, Judgement, judge, outcomes, required
+from attn_ref.verify.diagnosis import diagnose
 
 __all__ = ["check", "write"]
 
 _INTERRUPTED = 130
-_SHOWN = 10
+_SHOWN, _DIAGNOSES = 10, 2
 
 
 def write(folder: Path) -> int:
@@ -93,6 +94,9 @@ def check(folder: Path, results: Path, *, require: Sequence[str], strict: bool, 
         print(f"{one.case.name}: {one.result} {one.message}")
     if len(failed) > _SHOWN:
         print(f"… and {len(failed) - _SHOWN} more; --json FILE has them all")
+    for operation, (failures, seen) in outcomes(judged).items():
+        for diagnosis in diagnose(operation, failures, seen)[:_DIAGNOSES]:
+            print(f"\n{operation}: {diagnosis}")
     counts = Counter(one.verdict for one in judged)
     print(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
     if json_file is not None:

@@ -9,7 +9,7 @@ NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from attn_ref.vectors.cases import problems
 from attn_ref.vectors.expected import filled, given, options
 from attn_ref.vectors.inputs import full
 from attn_ref.verify.candidate import Answer, Question
+from attn_ref.verify.diagnosis import Diagnosis, diagnose
 from attn_ref.verify.failures import Case, Failure, Outcome
 from attn_ref.verify.judge import judge
 from attn_ref.verify.language import Language
@@ -72,6 +73,8 @@ class Checked:
         What a reader should know, right or wrong.
     skipped : str or None
         Why it was not run.
+    diagnoses : tuple of Diagnosis
+        What explains the failures, the likeliest first.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Checked:
     outcomes: tuple[Outcome, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: str | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
     def failures(self) -> list[Failure]:
@@ -106,6 +110,7 @@ class Checked:
             "acceptable": [told(failure) for failure in self.acceptable],
             "notes": list(self.notes),
             "skipped": self.skipped,
+            "diagnoses": [str(diagnosis) for diagnosis in self.diagnoses],
         }
 
 
@@ -151,7 +156,8 @@ def verify_onnx(path: Path, step: Callable[[str], None] = lambda _: None) -> lis
     found = []
     for subject in graph.subjects():
         step(subject.name)
-        found.append(_checked(graph, subject))
+        one = _checked(graph, subject)
+        found.append(replace(one, diagnoses=tuple(diagnose(one.operation, one.failures, one.outcomes, seconds=3.0))))
     if not found:
         raise ValueError(
             f"{path} has no GridSample, AffineGrid or HardSigmoid node and no squeeze-and-excitation block"

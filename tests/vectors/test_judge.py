@@ -241,3 +241,4 @@ def test_the_program_in_c_is_judged(forward_suite, tmp_path, flags):
     count = len(list(results.iterdir()))
     assert count > 24
     assert (f"{count} right, 0 acceptable, 0 wrong" in result.stdout) == (not flags)
+    assert ("grid_sample: x and y exchanged" in result.stdout) == bool(flags)

@@ -1,10 +1,14 @@
 """ONNX models, right and wrong, through ONNX Runtime."""
 
+import json
+import sys
 import warnings
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from attn_ref.cli import app
 from attn_ref.verify.onnx_model import verify_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -259,3 +263,57 @@ def test_what_is_no_model_is_an_error(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"m\.onnx (cannot be read|is not an ONNX model)"):
         verify_onnx(path)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The command line
+
+RUNNER = CliRunner(env={"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"})
+
+
+def run(*arguments):
+    return RUNNER.invoke(app, ["verify", *map(str, arguments)], prog_name="attn-ref")
+
+
+def test_the_command_line_on_a_right_model(tmp_path):
+    result = run("--onnx", block(tmp_path / "m.onnx"), "--json", tmp_path / "told.json")
+    assert result.exit_code == 0, result.output
+    assert "squeeze-and-excitation" in result.stdout
+    (one,) = json.loads((tmp_path / "told.json").read_bytes())["checked"]
+    assert (one["failures"], one["cases"], one["options"]["gate"]) == ([], 1, "sigmoid")
+
+
+def test_the_command_line_on_a_wrong_model(tmp_path):
+    result = run("--onnx", block(tmp_path / "m.onnx", gate="HardSigmoid"))
+    assert result.exit_code == 1
+    assert "WRONG" in result.stdout
+    assert "scale: forward: output" in result.stdout
+    assert "ONNX's default" in result.stdout
+
+
+@pytest.mark.parametrize(("wrong", "name"), [({"join": "Add"}, "added"), ({"pool": "GlobalMaxPool"}, "maximum")])
+def test_what_is_wrong_with_a_block_is_named(tmp_path, wrong, name):
+    (one,) = verify_onnx(block(tmp_path / "m.onnx", **wrong))
+    assert name in str(one.diagnoses[0])
+
+
+def test_errors_of_the_command_line(tmp_path):
+    for arguments, words in (
+        (("--onnx", tmp_path / "m.onnx"), "cannot be read"),
+        (("grid_sample", "--onnx", tmp_path / "m.onnx"), "leave out OPERATION"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert words in result.stderr
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_the_packages_one_line_says_which_extra_has_them(tmp_path, monkeypatch, package):
+    path = block(tmp_path / "m.onnx")
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run("--onnx", path)
+    assert result.exit_code == 2
+    assert (
+        result.stderr.strip() == f"attn-ref verify: the package {package} is missing: pip install 'attn_ref[oracles]'"
+    )
