@@ -14,7 +14,6 @@ from ..museum.layers import LAYER_BUGS
 
 ACCEPTABLE = {
     "one_pixel_at_minus_one",
-    "border_gradient_kept_at_the_ends",
     "nearest_half_away_from_zero",
     "nearest_rounds_before_padding",
     "cast_before_range_test",  # in int64 it is right for all numbers, so that only NaN and infinities show
