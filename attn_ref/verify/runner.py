@@ -78,10 +78,13 @@ class Run:
     counterexample: Failure | None = None
     interrupted: bool = False
 
+    def __post_init__(self) -> None:
+        self._fixed = list(self._corners())
+
     @property
     def total(self) -> int:
         """About how many cases there will be."""
-        return self.examples + sum(1 for _ in self._corners())
+        return self.examples + len(self._fixed)
 
     def go(self) -> None:
         """Run; Ctrl-C ends it early."""
@@ -97,7 +100,7 @@ class Run:
 
     def _run_corners(self, *, risky: bool) -> None:
         failed = sum(bool(outcome.failures) for outcome in self.outcomes)
-        for rule, call, variant, dtype in self._corners():
+        for rule, call, variant, dtype in self._fixed:
             if rule in self.skipped or (rule in RISKY) is not risky:
                 continue
             if self._hopeless or failed >= _ENOUGH:
