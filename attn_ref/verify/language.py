@@ -55,6 +55,10 @@ class Language:
         """A variant as the strategies take it."""
         return {name: value for name, value in variant.items() if name != "channels_last"}
 
+    def has_words_for(self, call: Call, variant: Options) -> bool:  # noqa: ARG002  one signature for both
+        """Whether a call of the core can be written at all."""
+        return True
+
     def write(self, call: Call, variant: Options, dtype: str) -> Call:
         """A drawn call of the core, in float64, as the candidate gets it."""
         inputs = tuple(rounded(x, dtype) for x in call.inputs)
@@ -134,6 +138,11 @@ class Spoken(Language):
             "padding_mode": padding,
             "align_corners": aligned,
         }
+
+    def has_words_for(self, call: Call, variant: Options) -> bool:
+        """Whether no axis is so short that all coordinates of the system are the same pixel."""
+        pixel_map = PIXEL_MAPS[self.system.aligned(variant.get("align_corners")).pixel_map]
+        return all(pixel_map.scale(size) != 0 for size in call.inputs[0].shape[2:])
 
     def write(self, call: Call, variant: Options, dtype: str) -> Call:
         """Write an image and a grid in the system's layouts, coordinates and order."""

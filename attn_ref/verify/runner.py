@@ -137,7 +137,7 @@ class Run:
                     continue  # the layout is one thing, the rules are another
                 turn = (self.dtypes[(i + v) % len(self.dtypes)],)
                 for dtype in self.dtypes if rule in _THOROUGH else turn:
-                    if self._wanted(rule, call, dtype):
+                    if self.language.has_words_for(call, variant) and self._wanted(rule, call, dtype):
                         yield rule, call, variant, dtype
 
     def _wanted(self, rule: str, call: Call, dtype: str) -> bool:
@@ -187,7 +187,7 @@ class Run:
             call = _roughened(call, data.draw(st.integers(1, 2**16))) if kind == "rough" else call
             name = repr((dtype, call))
             late = started and (self._hopeless or time.perf_counter() - started[0] > _SHRINKING)
-            if late and name not in best:
+            if not self.language.has_words_for(call, variant) or (late and name not in best):
                 return  # Hypothesis comes back to the smallest in the end
             outcome = self._judged(call, variant, dtype, "", keep=not started)
             if outcome.failures:

@@ -118,16 +118,10 @@ def verify(
     chosen = _operation(operation)
     functions = {"forward": forward, "backward": backward, "jvp": jvp, "double_backward": double_backward}
     given = {name: function for name, function in functions.items() if function is not None}
-    for name, function in given.items():
-        if not callable(function):
-            raise TypeError(f"{name} must be a function, got {type(function).__name__}")
-        if (name == "jvp" and not chosen.has_jvp) or (name == "double_backward" and not chosen.has_double_backward):
-            raise ValueError(f"{name}: the reference has no {name} of {operation} to compare with; leave it out")
+    _check_functions(chosen, given, convention is not None)
     _check(dtypes, examples, seed, time_limit)
     adapter_named(adapter, dtypes)
     language = language_of(chosen, convention)
-    if convention is not None and (jvp is not None or double_backward is not None):
-        raise ValueError("a convention has no jvp and no double backward to compare with; leave them out")
     variants, passed = _variants(language, forward, dict(options or {}))
     paths = imported(given)
     alone = paths is not None if isolate is None else isolate
@@ -259,6 +253,18 @@ def _operation(name: object) -> Operation:
     near = difflib.get_close_matches(str(name), OPERATIONS, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"operation={name!r} is unknown: expected one of {', '.join(OPERATIONS)}{hint}")
+
+
+def _check_functions(operation: Operation, given: Mapping[str, Callable[..., Any]], in_convention: bool) -> None:
+    for name, function in given.items():
+        if not callable(function):
+            raise TypeError(f"{name} must be a function, got {type(function).__name__}")
+        if (name == "jvp" and not operation.has_jvp) or (
+            name == "double_backward" and not operation.has_double_backward
+        ):
+            raise ValueError(f"{name}: the reference has no {name} of {operation.name} to compare with; leave it out")
+        if in_convention and name in ("jvp", "double_backward"):
+            raise ValueError(f"{name}: a convention has none to compare with; leave it out")
 
 
 def _check(dtypes: Sequence[str], examples: int, seed: int, time_limit: float) -> None:
