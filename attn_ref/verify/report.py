@@ -191,6 +191,8 @@ def _summary(failures: tuple[Failure, ...], words: dict[str, str]) -> list[str]:
 
 def _options(failure: Failure) -> str:
     options = {k: v for k, v in failure.case.call.options.items() if k not in ("absent", "labels")}
+    if not options.get("channels_last", True):
+        del options["channels_last"]  # as usual
     return ", ".join([failure.case.dtype, *(f"{name}={value!r}" for name, value in options.items())])
 
 
