@@ -324,6 +324,40 @@ def verify(
 
 
 @app.command()
+def identify(
+    sampler: Annotated[
+        str | None,
+        typer.Argument(metavar="SAMPLER", help="A function of an image and a grid, package.module:function."),
+    ] = None,
+    adapter: Annotated[
+        str, typer.Option(help="What arrays it takes: numpy (or __array__, DLPack), torch or cupy.", metavar="WORD")
+    ] = "numpy",
+    axes: Annotated[int, typer.Option(help="Ask about images of 2 or of 3 axes.")] = 2,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="A keyword argument that it is given, mode=nearest; may be repeated.", metavar="NAME=VALUE"),
+    ] = None,
+) -> None:
+    """Name the convention of a sampler that is a black box.
+
+    It is probed with images that tell where they are read: layouts, the order and the unit of coordinates, alignment,
+    interpolation, ties, padding, NaN; and which of the presets of the Rosetta page agree. What cannot be told is said.
+
+    Exit status: 0, or 2 after an error.
+
+    Example: what PyTorch's sampler does by default:
+
+        attn-ref identify torch.nn.functional:grid_sample --adapter torch --option align_corners=false
+    """
+    with failing_in_one_line("identify"):
+        from attn_ref.verify import console
+
+        if sampler is None:
+            raise ValueError("give a SAMPLER, package.module:function")
+        console.identified(sampler, adapter, axes, option or ())
+
+
+@app.command()
 def experiment(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="distorted-digits, upright or channel-gates; see --list.")

@@ -1,4 +1,4 @@
-"""``attn-ref verify`` as a person sees it: progress, the report, a JSON file."""
+"""``attn-ref verify`` and ``attn-ref identify`` as a person sees them: progress, the report, a JSON file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from attn_ref._files import reserve, write_bytes
 from attn_ref.verify.adapters import ADAPTERS
 from attn_ref.verify.candidate import load
+from attn_ref.verify.identification import identify
 from attn_ref.verify.verification import verify
 
-__all__ = ["INTERRUPTED", "asked", "run"]
+__all__ = ["INTERRUPTED", "asked", "identified", "run"]
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -114,11 +115,7 @@ def run(
     """
     if json_file is not None:
         reserve("--json", json_file)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    if adapter in ADAPTERS and adapter != "numpy" and importlib.util.find_spec(adapter) is None:
-        raise ValueError(f"--adapter {adapter}: {adapter} is not installed here")
-    functions = [load(path) for path in (forward, backward) if path is not None]
+    functions = _loaded([path for path in (forward, backward) if path is not None], adapter)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(operation, total=None)
@@ -153,3 +150,39 @@ def run(
     if json_file is not None:
         write_bytes(json_file, report.to_json().encode() + b"\n")
     return 1 if report.failures else INTERRUPTED if report.interrupted else 0
+
+
+def identified(path: str, adapter: str, axes: int, options: Sequence[str]) -> None:
+    """Probe a sampler and print what it is.
+
+    Parameters
+    ----------
+    path : str
+        The sampler as ``package.module:function``; the current folder is looked in first.
+    adapter, axes
+        As in :func:`attn_ref.verify.identify`.
+    options : sequence of str
+        What it is given besides, ``NAME=VALUE`` each.
+
+    Raises
+    ------
+    ValueError
+        If an argument is wrong, or the sampler cannot be imported.
+    """
+    given = {}
+    for item in options:
+        name, equals, text = item.partition("=")
+        if not (name and equals):
+            raise ValueError(f"--option {item}: expected NAME=VALUE, such as mode=nearest")
+        given[name] = _value(text)
+    (sampler,) = _loaded([path], adapter)
+    print(identify(sampler, adapter=adapter, axes=axes, options=given))
+
+
+def _loaded(paths: Sequence[str], adapter: str) -> list[Callable[..., Any]]:
+    """Import functions, the current folder first; say so if the adapter's library is missing."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    if adapter in ADAPTERS and adapter != "numpy" and importlib.util.find_spec(adapter) is None:
+        raise ValueError(f"--adapter {adapter}: {adapter} is not installed here")
+    return [load(path) for path in paths]

@@ -47,6 +47,14 @@ class Diagnosis:
         How many of the failures it explains, and how many there are.
     mistakes : tuple of Mistake
         Those of the catalogue that it is made of: one, two, or none.
+
+    Examples
+    --------
+    >>> from attn_ref.verify import verify
+    >>> def relu(x, *, name):
+    ...     return x * (x > -1)
+    >>> verify("activation", relu, options={"name": ["relu"]}, examples=20).diagnoses[0].name
+    'not in the catalogue'
     """
 
     name: str
@@ -94,6 +102,21 @@ def diagnose(
     ------
     ValueError
         If the operation is unknown.
+
+    Notes
+    -----
+    :func:`attn_ref.verify.verify` calls it for its report. A mistake explains a result if the result lies in the
+    interval round what the mistake gives, for every element; it must not contradict what was right.
+
+    Examples
+    --------
+    >>> from attn_ref.verify import verify
+    >>> import numpy as np
+    >>> def tanh_form(x, *, name):
+    ...     return x / (1 + np.exp(-2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    >>> report = verify("activation", tanh_form, options={"name": ["gelu"]}, examples=20, dtypes=["float64"])
+    >>> print(diagnose("activation", report.failures, report.outcomes)[0].name)
+    gelu by tanh
     """
     from attn_ref import validation
     from attn_ref.registry import OPERATIONS
