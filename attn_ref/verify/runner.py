@@ -24,7 +24,7 @@ __all__ = ["Run", "case_of"]
 
 _ENOUGH = 60
 """Failing cases after which no further corners are tried: enough for a diagnosis."""
-_SHRINKING = 6.0
+_SHRINKING = 3.0
 """Seconds spent on looking for a smaller failing call."""
 _FATAL = ("crash", "timeout")
 """Failures that cost seconds each."""
@@ -159,10 +159,10 @@ class Run:
             if count <= 0 or broken >= 3 or self._hopeless:
                 return
             left -= count
-            broken += self._explore(variant, count, self.random_seed + i)
+            broken += self._explore(variant, count, self.random_seed + i, shrink=broken == 0)
 
-    def _explore(self, variant: Options, count: int, random_seed: int) -> bool:
-        """Draw calls of one variant until one fails, and shrink it; whether one failed."""
+    def _explore(self, variant: Options, count: int, random_seed: int, *, shrink: bool) -> bool:
+        """Draw calls of one variant until one fails, and shrink it if asked to; whether one failed."""
         core, operation = self.language.core(variant), self.language.operation
         draw = getattr(strategies, operation.strategy)
         kinds = _KINDS if not isinstance(self.language, Spoken) else ("smooth",)
@@ -176,7 +176,7 @@ class Run:
             database=None,
             print_blob=False,
             report_multiple_bugs=False,
-            phases=[Phase.generate, Phase.shrink],
+            phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
             suppress_health_check=list(HealthCheck),
         )
         @given(st.data())
