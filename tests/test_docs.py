@@ -17,6 +17,11 @@ from numpydoc.docscrape import FunctionDoc
 import attn_ref
 import attn_ref.blocks
 import attn_ref.conventions
+import attn_ref.datasets
+import attn_ref.exact
+import attn_ref.film
+import attn_ref.gradcheck.strategies
+import attn_ref.plotting
 import attn_ref.verify
 
 ROOT = Path(__file__).parents[1]
@@ -28,14 +33,20 @@ def resolve(name):
     return functools.reduce(getattr, name.split("."), attn_ref)
 
 
+PACKAGES = ["blocks", "conventions", "datasets", "exact", "film", "gradcheck", "gradcheck.strategies", "plotting"]
+PACKAGES += ["verify"]
 NAMES = [name for name in attn_ref.__all__ if callable(getattr(attn_ref, name))]
 NAMES += [
     f"{package}.{name}"
-    for package in ("blocks", "conventions", "verify")
-    for name in getattr(attn_ref, package).__all__
+    for package in PACKAGES
+    for name in resolve(package).__all__
     if inspect.isclass(resolve(f"{package}.{name}")) or inspect.isfunction(resolve(f"{package}.{name}"))
 ]
-CHECKS_NOTHING = {"blocks.prefixed", "conventions.PixelMap.pixels"}
+CHECKS_NOTHING = {"blocks.prefixed", "conventions.PixelMap.pixels", "datasets.LabelledImages.take", "exact.to_float"}
+CHECKS_NOTHING |= {
+    "plotting.encode",
+    *(f"gradcheck.strategies.{name}" for name in attn_ref.gradcheck.strategies.__all__),
+}
 METHODS = [
     f"{name}.{attribute}"
     for name in NAMES
@@ -52,10 +63,6 @@ def test_doctests(name):
     assert result.failed == 0
 
 
-PACKAGES = ["", "blocks", "conventions", "datasets", "exact", "film", "gradcheck", "gradcheck.strategies", "plotting"]
-PACKAGES += ["registry", "verify"]
-
-
 def public(package):
     """The classes and functions that a package names as its own."""
     module = importlib.import_module(f"attn_ref.{package}".rstrip("."))
@@ -65,7 +72,9 @@ def public(package):
             yield f"{package}.{name}".lstrip("."), value
 
 
-@pytest.mark.parametrize(("name", "value"), [each for package in PACKAGES for each in public(package)])
+@pytest.mark.parametrize(
+    ("name", "value"), [each for package in ("", *PACKAGES, "registry") for each in public(package)]
+)
 def test_every_public_name_has_an_example_that_shows_a_result(name, value):
     """That it runs is for the test above, which runs all of a module."""
     examples = doctest.DocTestParser().get_examples(value.__doc__)
@@ -90,12 +99,12 @@ def test_docstrings_of_functions_are_whole(name):
     function = resolve(name)
     documented = FunctionDoc(function)
     returns = inspect.signature(function).return_annotation not in (None, "None")
-    takes = set(inspect.signature(function).parameters) - {"self"}
+    takes = [p for p in inspect.signature(function).parameters if p != "self"]
     sections = {"Parameters": bool(takes), "Returns": returns, "Raises": name not in CHECKS_NOTHING}
     for section, wanted in sections.items():
         assert bool(documented[section]) == wanted, f"{name}: section {section}"
     described = [word.strip().lstrip("*") for entry in documented["Parameters"] for word in entry.name.split(",")]
-    assert described == [p for p in inspect.signature(function).parameters if p != "self"]
+    assert described == takes
 
 
 # What numpydoc calls errors, less those that contradict the house style.
@@ -111,12 +120,15 @@ STYLE = {
     "RT02",  # the returned value has no name
     "RT04",
 }
+# In the exact twins the definition itself may be the summary, and arguments are those of the other function.
+STYLE_OF_TWINS = STYLE | {"PR03", "PR07", "RT03", "SS02", "SS05"}
 
 
 @pytest.mark.parametrize("name", [*NAMES, *METHODS])
 def test_docstrings_are_numpydoc(name):
     errors = numpydoc.validate.validate(f"attn_ref.{name}")["errors"]
-    assert [error for error in errors if error[0] not in STYLE] == []
+    style = STYLE_OF_TWINS if name.startswith("exact.") else STYLE
+    assert [error for error in errors if error[0] not in style] == []
 
 
 @pytest.mark.parametrize(

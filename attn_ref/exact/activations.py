@@ -122,6 +122,23 @@ def scalar_activation(name: str, **options: Fraction | float) -> tuple[Derivativ
 def activation(x: npt.ArrayLike, *, name: str, **options: float) -> Precise:
     """f(x), element by element.
 
+    Parameters
+    ----------
+    x : array_like of int, float or Fraction
+        Of the shapes that the activation of :func:`attn_ref.get_activation` takes; every number is meant exactly.
+    name, **options
+        The activation's name and options, as :func:`attn_ref.get_activation` takes them.
+
+    Returns
+    -------
+    ndarray of mpf
+        The value, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> print(activation([1], name="sigmoid")[0])
@@ -133,6 +150,23 @@ def activation(x: npt.ArrayLike, *, name: str, **options: float) -> Precise:
 
 def activation_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, name: str, **options: float) -> Precise:
     """f′(x) · dy.
+
+    Parameters
+    ----------
+    grad_output, x : array_like of int, float or Fraction
+        Of the shapes that the activation of :func:`attn_ref.get_activation` takes; every number is meant exactly.
+    name, **options
+        The activation's name and options, as :func:`attn_ref.get_activation` takes them.
+
+    Returns
+    -------
+    ndarray of mpf
+        The cotangent of x, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------
@@ -146,6 +180,23 @@ def activation_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, name: s
 def activation_jvp(x: npt.ArrayLike, x_tangent: npt.ArrayLike, *, name: str, **options: float) -> Precise:
     """f′(x) · ẋ.
 
+    Parameters
+    ----------
+    x, x_tangent : array_like of int, float or Fraction
+        Of the shapes that the activation of :func:`attn_ref.get_activation` takes; every number is meant exactly.
+    name, **options
+        The activation's name and options, as :func:`attn_ref.get_activation` takes them.
+
+    Returns
+    -------
+    ndarray of mpf
+        The tangent of the value, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> activation_jvp([0], [8], name="sigmoid").astype(float)  # 8 · σ(0)(1 − σ(0))
@@ -158,6 +209,23 @@ def activation_double_backward(
     grad_grad_x: npt.ArrayLike, grad_output: npt.ArrayLike, x: npt.ArrayLike, *, name: str, **options: float
 ) -> tuple[Precise, Precise]:
     """V · f′(x) and V · dy · f″(x).
+
+    Parameters
+    ----------
+    grad_grad_x, grad_output, x : array_like of int, float or Fraction
+        Of the shapes that the activation of :func:`attn_ref.get_activation` takes; every number is meant exactly.
+    name, **options
+        The activation's name and options, as :func:`attn_ref.get_activation` takes them.
+
+    Returns
+    -------
+    tuple of two ndarray of mpf
+        The cotangents of grad_output and of x, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------
@@ -173,6 +241,24 @@ def activation_double_backward(
 def glu(x: npt.ArrayLike, *, axis: int = 1) -> Precise:
     """A · σ(b), where a and b are the halves of x along the axis.
 
+    Parameters
+    ----------
+    x : array_like of int, float or Fraction
+        Of the shapes that the gated linear unit of :func:`attn_ref.get_activation` takes; every number is meant
+        exactly.
+    axis : int
+        The axis to halve.
+
+    Returns
+    -------
+    ndarray of mpf
+        The value, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> glu([[6, 0]]).astype(float)  # 6 · σ(0)
@@ -185,6 +271,24 @@ def glu(x: npt.ArrayLike, *, axis: int = 1) -> Precise:
 
 def glu_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, axis: int = 1) -> Precise:
     """Dy · σ(b) beside dy · a · σ′(b).
+
+    Parameters
+    ----------
+    grad_output, x : array_like of int, float or Fraction
+        Of the shapes that the gated linear unit of :func:`attn_ref.get_activation` takes; every number is meant
+        exactly.
+    axis : int
+        The axis to halve.
+
+    Returns
+    -------
+    ndarray of mpf
+        The cotangent of x, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------
@@ -201,6 +305,24 @@ def glu_backward(grad_output: npt.ArrayLike, x: npt.ArrayLike, *, axis: int = 1)
 def glu_jvp(x: npt.ArrayLike, x_tangent: npt.ArrayLike, *, axis: int = 1) -> Precise:
     """ȧ · σ(b) + a · σ′(b) · ḃ.
 
+    Parameters
+    ----------
+    x, x_tangent : array_like of int, float or Fraction
+        Of the shapes that the gated linear unit of :func:`attn_ref.get_activation` takes; every number is meant
+        exactly.
+    axis : int
+        The axis to halve.
+
+    Returns
+    -------
+    ndarray of mpf
+        The tangent of the value, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> glu_jvp([[6, 0]], [[1, 1]]).astype(float)
@@ -216,6 +338,24 @@ def glu_double_backward(
     grad_grad_x: npt.ArrayLike, grad_output: npt.ArrayLike, x: npt.ArrayLike, *, axis: int = 1
 ) -> tuple[Precise, Precise]:
     """Cotangents of dy and x, given V and W of the two halves of dx.
+
+    Parameters
+    ----------
+    grad_grad_x, grad_output, x : array_like of int, float or Fraction
+        Of the shapes that the gated linear unit of :func:`attn_ref.get_activation` takes; every number is meant
+        exactly.
+    axis : int
+        The axis to halve.
+
+    Returns
+    -------
+    tuple of two ndarray of mpf
+        The cotangents of grad_output and of x, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------

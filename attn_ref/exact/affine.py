@@ -86,6 +86,11 @@ def affine_grid_backward(grad_grid: npt.ArrayLike, size: Sequence[int], *, align
     -------
     ndarray of Fraction, shape (N, 2, 3) or (N, 3, 4)
 
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.affine_grid`.
+
     Examples
     --------
     >>> grad_grid = [[[[1, 0], [0, 0], [0, 0]]]]  # x of the first of three points
@@ -145,6 +150,11 @@ def affine_inverse_backward(grad_inverse: npt.ArrayLike, theta: npt.ArrayLike) -
     -------
     ndarray of Fraction, shape of `theta`
 
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.affine_inverse`.
+
     Examples
     --------
     >>> affine_inverse_backward([[[1, 0, 0], [0, 0, 0]]], [[[3, 0, 0], [0, 2, 0]]])[0, 0, 0]  # -1/a**2
@@ -170,6 +180,11 @@ def affine_inverse_jvp(theta: npt.ArrayLike, theta_tangent: npt.ArrayLike) -> Fr
     Returns
     -------
     ndarray of Fraction, shape of `theta`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.affine_inverse`.
 
     Examples
     --------
@@ -203,6 +218,11 @@ def affine_inverse_double_backward(
     -------
     AffineInverseSecondCotangents
         Fields `grad_inverse` and `theta`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.affine_inverse`.
 
     Examples
     --------

@@ -54,6 +54,21 @@ class Conv2dCotangents(NamedTuple):
 def linear(input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> FractionArray:
     """y[n, o] = b[o] + Σ_i weight[o, i] input[n, i]; arguments as in :func:`attn_ref.linear`.
 
+    Parameters
+    ----------
+    input, weight, bias : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.linear` takes; every number is meant exactly. None for what is absent.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The output, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> linear([[1, 2]], [[10, 1]]).astype(float)
@@ -70,6 +85,22 @@ def linear_backward(
     grad_output: npt.ArrayLike, input: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None
 ) -> LinearCotangents:
     """Hand each product's cotangent to its two factors.
+
+    Parameters
+    ----------
+    grad_output, input, weight, bias : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.linear_backward` takes; every number is meant exactly. None for what is
+        absent.
+
+    Returns
+    -------
+    tuple of ndarray of Fraction
+        The cotangents of input, weight and bias, exactly; None for an absent bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------
@@ -100,6 +131,23 @@ def conv2d(
 ) -> FractionArray:
     """y[n, o, h, w] = b[o] + Σ_cij weight[o, c, i, j] x[n, c, row, column]; arguments as in :func:`attn_ref.conv2d`.
 
+    Parameters
+    ----------
+    input, weight, bias : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.conv2d` takes; every number is meant exactly. None for what is absent.
+    stride, padding, dilation, groups
+        As in :func:`attn_ref.conv2d`.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The output, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> conv2d([[[[1, 4, 9]]]], [[[[-1, 1]]]]).astype(float)
@@ -127,6 +175,24 @@ def conv2d_backward(
 ) -> Conv2dCotangents:
     """Hand each product's cotangent to its two factors.
 
+    Parameters
+    ----------
+    grad_output, input, weight, bias : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.conv2d_backward` takes; every number is meant exactly. None for what is
+        absent.
+    stride, padding, dilation, groups
+        As in :func:`attn_ref.conv2d_backward`.
+
+    Returns
+    -------
+    tuple of ndarray of Fraction
+        The cotangents of input, weight and bias, exactly; None for an absent bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> grads = conv2d_backward([[[[1, 0]]]], [[[[1, 4, 9]]]], [[[[-1, 1]]]])
@@ -153,6 +219,23 @@ def max_pool2d(
 ) -> FractionArray:
     """Take the largest pixel of each window; arguments as in :func:`attn_ref.max_pool2d`.
 
+    Parameters
+    ----------
+    input : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.max_pool2d` takes; every number is meant exactly.
+    kernel_size, stride, padding
+        As in :func:`attn_ref.max_pool2d`.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The output, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> max_pool2d([[[[1, 2, 3]]]], (1, 3))
@@ -176,6 +259,23 @@ def max_pool2d_backward(
     padding: IntOrPair = 0,
 ) -> FractionArray:
     """Hand each window's cotangent to the first of its largest pixels.
+
+    Parameters
+    ----------
+    grad_output, input : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.max_pool2d_backward` takes; every number is meant exactly.
+    kernel_size, stride, padding
+        As in :func:`attn_ref.max_pool2d_backward`.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The cotangent of the input, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------
@@ -208,6 +308,23 @@ def avg_pool2d(
 ) -> FractionArray:
     """Σ of each window, divided by the number of its taps; arguments as in :func:`attn_ref.avg_pool2d`.
 
+    Parameters
+    ----------
+    input : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.avg_pool2d` takes; every number is meant exactly.
+    kernel_size, stride, padding
+        As in :func:`attn_ref.avg_pool2d`.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The output, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> avg_pool2d([[[[1, 2, 3]]]], (1, 3))
@@ -232,6 +349,23 @@ def avg_pool2d_backward(
 ) -> FractionArray:
     """Hand to each pixel its part of the cotangent of every window that it is in.
 
+    Parameters
+    ----------
+    grad_output, input : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.avg_pool2d_backward` takes; every number is meant exactly.
+    kernel_size, stride, padding
+        As in :func:`attn_ref.avg_pool2d_backward`.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The cotangent of the input, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> avg_pool2d_backward([[[[1]]]], [[[[1, 2, 3]]]], (1, 3))
@@ -250,6 +384,21 @@ def avg_pool2d_backward(
 def global_avg_pool(input: npt.ArrayLike) -> FractionArray:
     """Σ of all pixels of a channel, divided by their number; arguments as in :func:`attn_ref.global_avg_pool`.
 
+    Parameters
+    ----------
+    input : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.global_avg_pool` takes; every number is meant exactly.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The output, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> global_avg_pool([[[[1, 0, 0]]]])
@@ -264,6 +413,21 @@ def global_avg_pool(input: npt.ArrayLike) -> FractionArray:
 
 def global_avg_pool_backward(grad_output: npt.ArrayLike, input: npt.ArrayLike) -> FractionArray:
     """Hand to each pixel its part of the cotangent of its channel.
+
+    Parameters
+    ----------
+    grad_output, input : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.global_avg_pool_backward` takes; every number is meant exactly.
+
+    Returns
+    -------
+    ndarray of Fraction
+        The cotangent of the input, exactly.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------

@@ -117,6 +117,11 @@ def grid_sample_backward(
     GridSampleCotangents
         Fields `input` and `grid`, with the shapes of the arguments of those names.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.grid_sample`.
+
     Examples
     --------
     >>> grads = grid_sample_backward([[[[1]]]], [[[[0, 1]]]], [[[[-0.5, 0]]]], align_corners=True)
@@ -149,15 +154,22 @@ def grid_sample_jvp(
 
     Parameters
     ----------
-    input, grid, mode, padding_mode, align_corners
+    input, grid
         As in `grid_sample`.
     input_tangent, grid_tangent : array_like
         Shapes of `input` and `grid`.
+    mode, padding_mode, align_corners
+        As in `grid_sample`.
 
     Returns
     -------
     ndarray of Fraction
         The tangent of the output, with its shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.grid_sample`.
 
     Examples
     --------
@@ -208,6 +220,11 @@ def grid_sample_double_backward(
     -------
     GridSampleSecondCotangents
         Fields `grad_output`, `input` and `grid`, with the shapes of the arguments of those names.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`attn_ref.exact.grid_sample`.
 
     Examples
     --------

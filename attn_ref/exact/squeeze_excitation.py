@@ -67,6 +67,24 @@ def squeeze_excitation(
 ) -> Precise:
     """x[n][c][p] · s[n][c]; arguments as in :func:`attn_ref.squeeze_excitation`.
 
+    Parameters
+    ----------
+    input, reduce_weight, expand_weight, reduce_bias, expand_bias : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.squeeze_excitation` takes; every number is meant exactly. None for what is
+        absent.
+    activation, gate, channels_last
+        As in :func:`attn_ref.squeeze_excitation`.
+
+    Returns
+    -------
+    ndarray of mpf
+        The output, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> squeeze_excitation([[[1, 3], [2, 4]]], [[-1, 1]], [[0], [0]]).astype(float)  # both gates are 1/2
@@ -108,6 +126,24 @@ def squeeze_excitation_backward(
     channels_last: bool = False,
 ) -> tuple[Precise | None, ...]:
     """Cotangents of the five inputs, None for an absent bias.
+
+    Parameters
+    ----------
+    grad_output, input, reduce_weight, expand_weight, reduce_bias, expand_bias : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.squeeze_excitation_backward` takes; every number is meant exactly. None for
+        what is absent.
+    activation, gate, channels_last
+        As in :func:`attn_ref.squeeze_excitation_backward`.
+
+    Returns
+    -------
+    tuple of ndarray of mpf
+        The cotangents of the five inputs, to 50 digits; None for an absent bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------
@@ -164,6 +200,26 @@ def squeeze_excitation_jvp(
 ) -> Precise:
     """Tangent of the output: the definition on dual numbers.
 
+    Parameters
+    ----------
+    input, reduce_weight, expand_weight, reduce_bias, expand_bias : array_like
+        The inputs, numbers that are meant exactly.
+    input_tangent, reduce_weight_tangent, expand_weight_tangent, reduce_bias_tangent, expand_bias_tangent : array_like
+        Of the shapes that :func:`attn_ref.squeeze_excitation_jvp` takes; every number is meant exactly. None for what
+        is absent.
+    activation, gate, channels_last
+        As in :func:`attn_ref.squeeze_excitation_jvp`.
+
+    Returns
+    -------
+    ndarray of mpf
+        The tangent of the output, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> image, zeros = [[[1, 3], [2, 4]]], [[[0, 0], [0, 0]]]
@@ -202,6 +258,28 @@ def squeeze_excitation_double_backward(
     channels_last: bool = False,
 ) -> tuple[Precise | None, ...]:
     """Cotangents of grad_output and the five inputs, None for an absent bias.
+
+    Parameters
+    ----------
+    grad_grad_input, grad_grad_reduce_weight, grad_grad_expand_weight : array_like
+        Cotangents of the results of the backward pass, numbers that are meant exactly.
+    grad_grad_reduce_bias, grad_grad_expand_bias : array_like or None
+        Likewise; None for an absent bias.
+    grad_output, input, reduce_weight, expand_weight, reduce_bias, expand_bias : array_like
+        Of the shapes that :func:`attn_ref.squeeze_excitation_double_backward` takes; every number is meant exactly.
+        None for what is absent.
+    activation, gate, channels_last
+        As in :func:`attn_ref.squeeze_excitation_double_backward`.
+
+    Returns
+    -------
+    tuple of ndarray of mpf
+        The cotangents of grad_output and of the five inputs, to 50 digits; None for an absent bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------

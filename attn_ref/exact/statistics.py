@@ -39,6 +39,23 @@ def batch_norm(
 ) -> Precise:
     """γ (x − μ) / √(v + ε) + β; arguments as in :func:`attn_ref.batch_norm`.
 
+    Parameters
+    ----------
+    input, weight, bias, running_mean, running_var : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.batch_norm` takes; every number is meant exactly. None for what is absent.
+    training, eps
+        As in :func:`attn_ref.batch_norm`.
+
+    Returns
+    -------
+    ndarray of mpf
+        The output, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> batch_norm([[1], [3]], training=True, eps=0).astype(float)
@@ -73,6 +90,24 @@ def batch_norm_backward(
     ∂r/∂x_j = −r³ (x_j − μ)/M and ∂y_i/∂x_j = γ ((δ_ij − 1/M) r + (x_i − μ) ∂r/∂x_j). With running statistics only
     δ_ij r is left in the parentheses.
 
+    Parameters
+    ----------
+    grad_output, input, weight, bias, running_mean, running_var : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.batch_norm_backward` takes; every number is meant exactly. None for what is
+        absent.
+    training, eps
+        As in :func:`attn_ref.batch_norm_backward`.
+
+    Returns
+    -------
+    tuple of ndarray of mpf
+        The cotangents of input, weight and bias, to 50 digits; None for what is absent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> grads = batch_norm_backward([[1], [0], [0]], [[1], [3], [8]], training=True, eps=0)
@@ -101,6 +136,23 @@ def batch_norm_backward(
 def cross_entropy(logits: npt.ArrayLike, labels: Sequence[int], *, reduction: str = "mean") -> Precise:
     """−log (exp z_t / Σ_j exp z_j); arguments as in :func:`attn_ref.cross_entropy`.
 
+    Parameters
+    ----------
+    logits : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.cross_entropy` takes; every number is meant exactly.
+    labels, reduction
+        As in :func:`attn_ref.cross_entropy`.
+
+    Returns
+    -------
+    mpf, or ndarray of mpf
+        The loss, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
+
     Examples
     --------
     >>> print(cross_entropy([[0, 0]], [1]))  # ln 2
@@ -117,6 +169,23 @@ def cross_entropy_backward(
     grad_output: npt.ArrayLike, logits: npt.ArrayLike, labels: Sequence[int], *, reduction: str = "mean"
 ) -> Precise:
     """dz_k = g (p_k − [k = t]), g being the cotangent of the sample's loss.
+
+    Parameters
+    ----------
+    grad_output, logits : array_like of int, float or Fraction
+        Of the shapes that :func:`attn_ref.cross_entropy_backward` takes; every number is meant exactly.
+    labels, reduction
+        As in :func:`attn_ref.cross_entropy_backward`.
+
+    Returns
+    -------
+    ndarray of mpf
+        The cotangent of the logits, to 50 digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no number, NaN or infinite, or if the shapes do not fit.
 
     Examples
     --------

@@ -158,7 +158,13 @@ class Report:
         return tuple(comparison for comparison in self.comparisons if not comparison.passed)
 
     def raise_if_failed(self) -> None:
-        """Raise :class:`GradientError` with the whole table if a comparison failed."""
+        """Raise an error with the whole table if a comparison failed.
+
+        Raises
+        ------
+        GradientError
+            If ``passed`` is False.
+        """
         if not self.passed:
             raise GradientError(f"the gradients are wrong\n{self}")
 

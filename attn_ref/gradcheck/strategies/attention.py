@@ -22,6 +22,18 @@ __all__ = ["activation_calls", "glu_calls", "squeeze_excitation_calls"]
 def activation_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
     """Draw calls of an elementwise activation: multiples of 1/8 round its kinks, or off them by 1/16.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of the activations in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of the activations in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -47,6 +59,18 @@ def activation_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
 def glu_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
     """Draw calls of glu: three axes, the halved one even.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of the gated linear unit in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of the gated linear unit in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -63,6 +87,18 @@ def glu_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: AR
 @st.composite
 def squeeze_excitation_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
     """Draw calls of squeeze_excitation; the layout is channels first.
+
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of squeeze_excitation in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of squeeze_excitation in float64, in their order, and its options.
 
     Examples
     --------

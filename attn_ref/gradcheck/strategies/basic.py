@@ -18,6 +18,18 @@ Options = dict[str, Any]
 def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...]:
     """Draw (N, C, H, W) or (N, C, D, H, W): N ≠ C, all spatial sizes different, each from 1 pixel up.
 
+    Parameters
+    ----------
+    ndim : {2, 3}
+        Spatial dimensions.
+    largest : int
+        The largest spatial size.
+
+    Returns
+    -------
+    strategy of tuple of int
+        The shape of an image, channels first.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -33,6 +45,16 @@ def sizes(draw: st.DrawFn, ndim: int = 2, *, largest: int = 6) -> tuple[int, ...
 @st.composite
 def images(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
     """Draw an image without repeated values: multiples of 1/8 round 0, in random order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The array's shape.
+
+    Returns
+    -------
+    strategy of ndarray
+        Of that shape, float64.
 
     Examples
     --------
@@ -51,6 +73,16 @@ def images(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
 def cotangents(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
     """Draw a cotangent or a tangent: signed multiples of 1/16 between 1/8 and 2, never 0.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        The array's shape.
+
+    Returns
+    -------
+    strategy of ndarray
+        Of that shape, float64.
+
     Examples
     --------
     >>> import numpy as np
@@ -64,6 +96,18 @@ def cotangents(draw: st.DrawFn, shape: tuple[int, ...]) -> Floats:
 
 def signed(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Random signed multiples of 1/16 between 1/8 and 2.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+        Draws them.
+    shape : tuple of int
+        The array's shape.
+
+    Returns
+    -------
+    ndarray
+        Of that shape, float64.
 
     Examples
     --------

@@ -32,6 +32,18 @@ def _generator(draw: st.DrawFn) -> np.random.Generator:
 def linear_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
     """Draw calls of linear: N, F_in and F_out all different.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of linear in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of linear in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -51,6 +63,18 @@ def conv2d_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa:
     """Draw calls of conv2d: a window of two different sizes, an image in which it fits once to three times.
 
     The first pixel is always read by some window, though strides and dilations may leave others out.
+
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of conv2d in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of conv2d in float64, in their order, and its options.
 
     Examples
     --------
@@ -79,6 +103,18 @@ def conv2d_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa:
 def batch_norm_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
     """Draw calls of batch_norm, of at least two values a channel; running statistics in evaluation only.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of batch_norm in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of batch_norm in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -102,6 +138,18 @@ def batch_norm_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # n
 def pooling_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
     """Draw calls of max_pool2d and avg_pool2d; of the kind "kinks" with ties in most windows.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of max_pool2d and avg_pool2d in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of max_pool2d and avg_pool2d in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -122,6 +170,18 @@ def pooling_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
 def global_avg_pool_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  it is linear
     """Draw calls of global_avg_pool.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of global_avg_pool in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of global_avg_pool in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -138,6 +198,18 @@ def global_avg_pool_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
 @st.composite
 def cross_entropy_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
     """Draw calls of cross_entropy: logits up to 4, a label for each sample.
+
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of cross_entropy in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of cross_entropy in float64, in their order, and its options.
 
     Examples
     --------

@@ -36,6 +36,16 @@ __all__ = [
 def empty_shapes(draw: st.DrawFn, ndim: int = 2) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Draw shapes of an image and a grid that have no batch, no channel or no output, but always pixels.
 
+    Parameters
+    ----------
+    ndim : {2, 3}
+        Spatial dimensions.
+
+    Returns
+    -------
+    strategy of tuple
+        The shapes of an image and of a grid.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -70,6 +80,22 @@ def grids_in_cells(
 
     From two images before the first pixel to two images behind the last, so that every fold is visited.
 
+    Parameters
+    ----------
+    batch : int
+        N, the number of samples.
+    output : tuple of int
+        (H_out, W_out) or (D_out, H_out, W_out).
+    space : tuple of int
+        The image's pixels, (H, W) or (D, H, W).
+    align_corners : bool
+        The convention in which the grid is meant.
+
+    Returns
+    -------
+    strategy of ndarray, shape (N, *output, ndim)
+        Normalised coordinates, last axis (x, y) or (x, y, z), float64.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -93,6 +119,22 @@ def grids_on_kinks(
 ) -> Floats:
     """Draw a grid on whole and half pixels; exactly there if S − 1 (aligned) or S (not) is a power of two.
 
+    Parameters
+    ----------
+    batch : int
+        N, the number of samples.
+    output : tuple of int
+        (H_out, W_out) or (D_out, H_out, W_out).
+    space : tuple of int
+        The image's pixels, (H, W) or (D, H, W).
+    align_corners : bool
+        The convention in which the grid is meant.
+
+    Returns
+    -------
+    strategy of ndarray, shape (N, *output, ndim)
+        Normalised coordinates, last axis (x, y) or (x, y, z), float64.
+
     Examples
     --------
     >>> import numpy as np
@@ -113,6 +155,20 @@ def grids_on_kinks(
 def grids_dyadic(draw: st.DrawFn, batch: int, output: tuple[int, ...], ndim: int) -> Floats:
     """Draw a grid of multiples of 1/8 in [-5, 5]: exact in every dtype, and mapped to pixels exactly for every size.
 
+    Parameters
+    ----------
+    batch : int
+        N, the number of samples.
+    output : tuple of int
+        (H_out, W_out) or (D_out, H_out, W_out).
+    ndim : {2, 3}
+        Spatial dimensions.
+
+    Returns
+    -------
+    strategy of ndarray, shape (N, *output, ndim)
+        Normalised coordinates, last axis (x, y) or (x, y, z), float64.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -128,6 +184,20 @@ def thetas(draw: st.DrawFn, batch: int, ndim: int = 2, *, invertible: bool = Fal
     """Draw affine maps of multiples of 1/16, up to 2 in magnitude: rotations, flips, shears, zooms, shifts.
 
     With ``invertible``, one entry of each row and column outweighs the others, so that every map is well conditioned.
+
+    Parameters
+    ----------
+    batch : int
+        N, the number of samples.
+    ndim : {2, 3}
+        Spatial dimensions.
+    invertible : bool
+        Whether all have an inverse.
+
+    Returns
+    -------
+    strategy of ndarray, shape (N, ndim, ndim + 1)
+        Affine maps, float64.
 
     Examples
     --------
@@ -152,6 +222,11 @@ def thetas(draw: st.DrawFn, batch: int, ndim: int = 2, *, invertible: bool = Fal
 def grid_sample_options(draw: st.DrawFn) -> Options:
     """Draw mode, padding, alignment and layout.
 
+    Returns
+    -------
+    strategy of dict
+        What :func:`attn_ref.grid_sample` takes by name.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -171,6 +246,18 @@ def grid_sample_options(draw: st.DrawFn) -> Options:
 def affine_grid_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  linear: no kinks
     """Draw calls of affine_grid.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of affine_grid in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of affine_grid in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -188,6 +275,18 @@ def affine_grid_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # 
 def affine_inverse_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:  # noqa: ARG001  smooth everywhere
     """Draw calls of affine_inverse.
 
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of affine_inverse in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of affine_inverse in float64, in their order, and its options.
+
     Examples
     --------
     >>> from hypothesis import find
@@ -203,6 +302,18 @@ def affine_inverse_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call: 
 @st.composite
 def grid_sample_calls(draw: st.DrawFn, kind: str, variant: Options) -> Call:
     """Draw calls of grid_sample; the layout is channels first.
+
+    Parameters
+    ----------
+    kind : {"smooth", "kinks", "exact"}
+        Which calls, see the head of :mod:`attn_ref.gradcheck.strategies`.
+    variant : dict
+        One of the variants of grid_sample in :data:`attn_ref.registry.OPERATIONS`.
+
+    Returns
+    -------
+    strategy of Call
+        Inputs of grid_sample in float64, in their order, and its options.
 
     Examples
     --------
