@@ -125,7 +125,7 @@ if not any((HERE / "tutorials").iterdir()):
 # Every notebook is run, from top to bottom; one that raises fails the build. Kept is what the same code gave before.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "notebooks" / _fingerprint())
-nb_execution_timeout = 60
+nb_execution_timeout = 300  # seconds a cell: that is a cell that hangs, even where much else is going on
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # no script from elsewhere
