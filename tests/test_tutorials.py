@@ -102,6 +102,11 @@ def test_no_notebook_is_without_source():
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
+def test_the_list_names_them_all_in_order():
+    listed = re.findall(r"^\d+\. \[[^\]]+\]\((.*)\.ipynb\)", (FOLDER / "README.md").read_text(encoding="utf-8"), re.M)
+    assert listed == NAMES
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # how they get to the reader
 
