@@ -23,6 +23,7 @@ import attn_ref.gradcheck
 import attn_ref.gradcheck.strategies
 import attn_ref.plotting
 import attn_ref.registry
+import attn_ref.verify
 
 project = "attn_ref"
 author = "The attn_ref authors"
@@ -72,6 +73,7 @@ _PACKAGES = (
     attn_ref.exact,
     attn_ref.gradcheck,
     attn_ref.gradcheck.strategies,
+    attn_ref.verify,
     attn_ref.registry,
     attn_ref.plotting,
     attn_ref.film,
