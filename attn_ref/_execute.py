@@ -145,13 +145,14 @@ class _Whole:
         X = table.backend.scatter(block.index, block.weight(*axes), rows, table.pixels + 1)
         return X[:-1].reshape(table.batch, prod(table.space), channels)
 
-    def weigh(self, table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
-        """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
+    def weigh(self, table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> Array:
+        """Σ_c Y ∘ (S_axes X) for each of the W wanted axes. Y (N, P, C), X (N, R, C) -> (N, P, W)."""
         xp, block, shape = table.backend.xp, table.whole, (table.batch, table.points)
         index = block.index
         D = table.backend.dot(index, Y.reshape(len(index), Y.shape[2]), self._with_nothing(table, X))
         D = xp.where(index == table.pixels, xp.zeros((), D.dtype), D)  # Y · 0 is 0 only if Y is finite
-        return [block.scaled(axes, (block.weight(*axes) * D).sum(axis=1).reshape(shape)) for axes in wanted]
+        sums = [block.scaled(axes, (block.weight(*axes) * D).sum(axis=1).reshape(shape)) for axes in wanted]
+        return xp.stack(sums, axis=-1)
 
     def scaled(self, table: Any, axes: tuple[int, ...], Y: Array) -> Array:
         """Y (N, P, C) as a derivative takes it: per unit of the grid, 0 and NaN where they are due."""

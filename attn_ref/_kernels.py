@@ -54,15 +54,15 @@ class Kernels:
         self._launch("gather", Y.size, table, axes, X.shape[2], self._rows(X), Y)
         return table.whole.scaled(axes, Y)
 
-    def weigh(self, table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
-        """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
+    def weigh(self, table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> Array:
+        """Σ_c Y ∘ (S_axes X) for each of the W wanted axes. Y (N, P, C), X (N, R, C) -> (N, P, W)."""
         Y, X = self._rows(Y), self._rows(X)
         results = []
         for axes in wanted:
             result = self._cupy.empty((table.batch, table.points), X.dtype)
             self._launch("weigh", result.size, table, axes, X.shape[2], Y, X, result)
             results.append(table.whole.scaled(axes, result))
-        return results
+        return self._cupy.stack(results, axis=-1)
 
     def scatter(self, table: Any, axes: tuple[int, ...], Y: Array) -> Array:
         """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C)."""

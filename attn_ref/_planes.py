@@ -14,13 +14,14 @@ Everything is partitioned by shape. What is summed into an image is summed in a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil, prod
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from attn_ref._threads import results, run
+from attn_ref._threads import run
 
 __all__ = [
     "blocks",
@@ -41,13 +42,11 @@ ZEROS = 3
 """Zeros behind the last pixel of each axis: taps may stand there, or as many before the first pixel, where the zeros of
 the row before are. Before the very first pixel of all, as many zeros as that takes."""
 
-_BYTES = 2**17
+_BYTES = 2**18
 """Bytes of one number for each point of a block: a hundred numbers for four points stay in the cache."""
 
-_SHARES = 2
-"""Parts of a large sample that are summed into images of their own, by one thread each."""
-_PART = 2**17
-"""Points of a large sample that are summed into an image at a time; of small samples, half of it."""
+_LARGE = 2**17
+"""Points of a sample above which they are added up block by block; of smaller samples, half as many are at once."""
 _AT_ONCE = 2**14
 """Numbers below which NumPy adds them up faster than SciPy makes a matrix of them."""
 
@@ -72,11 +71,14 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
     return Y
 
 
-def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
-    """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
+def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> Array:
+    """Σ_c Y ∘ (S_axes X) for each of the W wanted axes. Y (N, P, C), X (N, R, C) -> (N, P, W)."""
     channels = X.shape[2]
     framed, pixels = framed_planes(X, table.space)
-    found = [np.zeros((table.batch, table.points), X.dtype) for _ in wanted]
+    found = np.empty((table.batch, table.points, len(wanted)), X.dtype)
+    if channels == 0:
+        found[...] = 0
+        return found
 
     def one(place: tuple[slice, slice]) -> None:
         block = table.block(place)
@@ -87,11 +89,10 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
             products *= Y[(*place, c)].swapaxes(1, 2)
             some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
             D = some if D is None else np.add(D, some, out=D)
-        for result, derivative in zip(found, derivatives(block, wanted, D), strict=True):
-            result[place] = derivative
+        for i, derivative in enumerate(derivatives(block, wanted, D)):
+            found[(*place, i)] = derivative
 
-    if channels:
-        run(one, blocks(table.batch, table.points, X.itemsize))
+    run(one, blocks(table.batch, table.points, X.itemsize))
     return found
 
 
@@ -115,48 +116,53 @@ def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list
 
 def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C), a plane a channel."""
-    N, P, channels = table.batch, table.points, Y.shape[2]
-    frame, lead, inner = frame_of(table.space)
     if axes:
         Y = scaled(table, axes, Y)
-    X = np.zeros((N, channels, *table.space), Y.dtype)
-
-    def whole(place: tuple[slice, slice]) -> None:
-        """Some small samples at once."""
-        samples, _ = place
-        index, weight = _entries(table, axes, place)
-        _, n, p = index.shape
-        length = lead + n * prod(frame)
-        for c in _groups((n, p), channels):
-            y = np.moveaxis(Y[samples, :, c], 2, 0)[:, None]  # (c, 1, n, p)
-            apart = np.arange(len(y), dtype=index.dtype)[:, None, None, None] * length
-            sums = _summed(index + apart if len(y) > 1 else index, weight * y, len(y) * length)
-            images = sums.reshape(len(y), length)[:, lead:].reshape(len(y), n, *frame)
-            X[samples, c] = images[:, :, *inner].swapaxes(0, 1)
-
-    def share(task: tuple[int, int]) -> Array:
-        """A part of the points of a large sample, summed part by part."""
-        n, which = task
-        total = np.zeros((channels, lead + prod(frame)), Y.dtype)
-        for _, points in blocks(1, P, 1, _PART)[which::_SHARES]:
-            index, weight = _entries(table, axes, (slice(n, n + 1), points))
-            low, high = int(index.min()), int(index.max()) + 1  # the points of a part read a part of the image
-            index -= low
-            values = np.empty_like(weight)
-            for c, sums in enumerate(total):
-                np.multiply(weight, Y[n, points, c], out=values)
-                sums[low:high] += _summed(index, values, high - low)
-        return total
-
-    if P <= _PART:
-        run(whole, blocks(N, P, 1, max(P, _PART // 2)))
+    X = np.empty((table.batch, Y.shape[2], *table.space), Y.dtype)
+    if table.points <= _LARGE:
+        samples = blocks(table.batch, table.points, 1, max(table.points, _LARGE // 2))
+        run(lambda place: _scatter_samples(table, axes, place[0], Y, X), samples)
+        if not samples:
+            X[...] = 0
     else:
-        for n in range(N):
-            first, *others = results(share, [(n, which) for which in range(_SHARES)])
-            for other in others:
-                first += other
-            X[n] = first[:, lead:].reshape(channels, *frame)[:, *inner]
-    return X.reshape(N, channels, prod(table.space)).swapaxes(1, 2)
+        _scatter_points(table, axes, Y, X)
+    return X.reshape(table.batch, Y.shape[2], prod(table.space)).swapaxes(1, 2)
+
+
+def _scatter_samples(table: Any, axes: tuple[int, ...], samples: slice, Y: Array, X: Array) -> None:
+    """Sᵀ Y of some samples, all taps at once, into X (N, C, …)."""
+    frame, lead, inner = frame_of(table.space)
+    index, weight = _entries(table, axes, samples)
+    _, n, p = index.shape
+    length = lead + n * prod(frame)
+    for c in _groups((n, p), Y.shape[2]):
+        y = np.moveaxis(Y[samples, :, c], 2, 0)[:, None]  # (c, 1, n, p)
+        apart = np.arange(len(y), dtype=index.dtype)[:, None, None, None] * length
+        sums = _summed(index + apart if len(y) > 1 else index, weight * y, len(y) * length)
+        images = sums.reshape(len(y), length)[:, lead:].reshape(len(y), n, *frame)
+        X[samples, c] = images[:, :, *inner].swapaxes(0, 1)
+
+
+def _scatter_points(table: Any, axes: tuple[int, ...], Y: Array, X: Array) -> None:
+    """Sᵀ Y of large samples, block by block, into X (N, C, …).
+
+    ``add.at`` holds the interpreter's lock, so that threads would wait for each other; but it adds to the image in
+    place, and SciPy's products would each make an image of their own.
+    """
+    N, P, channels = Y.shape
+    frame, lead, inner = frame_of(table.space)
+    pixels = prod(frame)
+    sums = np.zeros(lead + N * channels * pixels, Y.dtype)
+    for place in blocks(N, P, Y.itemsize):
+        block = table.block(place)
+        taps = taps_in(block, range(place[0].start, place[0].stop), channels * pixels, np.intp)
+        weights = block.weights(axes)
+        room = np.empty(block.shape, Y.dtype)
+        for c in range(channels):
+            for (tap, shift), weight in zip(taps, weights, strict=True):
+                np.multiply(weight, Y[(*place, c)], out=room)
+                np.add.at(sums[c * pixels + shift :], tap.reshape(-1), room.reshape(-1))
+    X[...] = sums[lead:].reshape(N, channels, *frame)[:, :, *inner]
 
 
 def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
@@ -174,6 +180,7 @@ def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
 # Taps in frames
 
 
+@lru_cache(maxsize=64)
 def frame_of(space: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[slice, ...]]:
     """Shape of a framed image, zeros before the first of all, and where in the frame the image is."""
     frame = tuple(size + ZEROS for size in space)
@@ -185,14 +192,11 @@ def framed_planes(X: Array, space: tuple[int, ...]) -> tuple[Array, int]:
     """Copy planes into frames of zeros. X (N, R, C) -> (lead + N · C · R',), R'."""
     batch, _, channels = X.shape
     frame, lead, inner = frame_of(space)
-    everything = np.empty(lead + batch * channels * prod(frame), X.dtype)
-    everything[:lead] = 0
+    everything = np.zeros(lead + batch * channels * prod(frame), X.dtype)
     framed = everything[lead:].reshape(batch * channels, *frame)
     source = X.swapaxes(1, 2).reshape(batch * channels, *space)
 
     def copy(some: slice) -> None:
-        for a, size in enumerate(space):
-            framed[(some, *[slice(None)] * a, slice(size, None))] = 0
         framed[(some, *inner)] = source[some]
 
     run(copy, [some for some, _ in blocks(batch * channels, prod(frame), 1, 2**18)])
@@ -247,15 +251,14 @@ def _read(framed: Array, taps: list[tuple[Array, int]]) -> Array:
     return values
 
 
-def _entries(table: Any, axes: tuple[int, ...], place: tuple[slice, slice]) -> tuple[Array, Array]:
-    """Where the taps of some points lie in frames of their own, and their weights. (K, n, p) each, x fastest."""
-    samples, points = place
-    n, p, pixels = samples.stop - samples.start, points.stop - points.start, prod(frame_of(table.space)[0])
+def _entries(table: Any, axes: tuple[int, ...], samples: slice) -> tuple[Array, Array]:
+    """Where the taps of some samples lie in frames of their own, and their weights. (K, n, p) each, x fastest."""
+    n, p, pixels = samples.stop - samples.start, table.points, prod(frame_of(table.space)[0])
     integer = np.int32 if max((n + 1) * pixels, table.taps * n * p) < 2**30 else np.int64
     index = np.empty((table.taps, n, p), integer)
     weight = np.empty((table.taps, n, p), table.dtype)
     for some, here in blocks(n, p, weight.itemsize):
-        block = table.block((within(samples, some), within(points, here)))
+        block = table.block((within(samples, some), here))
         for (tap, shift), into in zip(taps_in(block, range(n)[some], pixels, integer), index, strict=True):
             np.add(tap, integer(shift), out=into[some, here])
         for one, into in zip(block.weights(axes), weight, strict=True):

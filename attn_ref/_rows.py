@@ -22,6 +22,8 @@ Array = Any
 
 _NUMBERS = 2**18
 """Numbers, points times channels, that are worked on at a time."""
+_TILE = 2**15
+"""Numbers that are changed from rows to planes at a time."""
 _KEPT = 2**22
 """Entries of the matrix, at most, that are kept for the next product."""
 
@@ -72,8 +74,8 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     return X
 
 
-def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> list[Array]:
-    """Σ_c Y ∘ (S_axes X) for each of the wanted axes. Y (N, P, C), X (N, R, C) -> (N, P) each."""
+def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> Array:
+    """Σ_c Y ∘ (S_axes X) for each of the W wanted axes. Y (N, P, C), X (N, R, C) -> (N, P, W)."""
     channels = X.shape[2]
     D = np.empty((table.taps, table.batch, table.points), X.dtype)  # ⟨Y, X[tap]⟩
     groups = _samples(table, channels)
@@ -92,14 +94,14 @@ def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> 
         run(part, _points(table, channels))
 
     run(some, groups)
-    results = [np.empty((table.batch, table.points), X.dtype) for _ in wanted]
+    found = np.empty((table.batch, table.points, len(wanted)), X.dtype)
 
     def derive(place: tuple[slice, slice]) -> None:
-        for result, derivative in zip(results, derivatives(table.block(place), wanted, D[:, *place]), strict=True):
-            result[place] = derivative
+        for i, derivative in enumerate(derivatives(table.block(place), wanted, D[:, *place])):
+            found[(*place, i)] = derivative
 
     run(derive, blocks(table.batch, table.points, X.itemsize))
-    return results
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -194,14 +196,16 @@ def _framed(X: Array, space: tuple[int, ...]) -> Array:
 
 
 def _copy(target: Array, source: Array) -> None:
-    """Copy (n, …, c), between planes and rows by tiles that stay in the cache."""
-    if target.strides[-1] > target.strides[-2] and source.strides[-1] <= source.strides[-2]:  # to planes
-        row = max(1, prod(target.shape[2:-1]))
-        step = max(1, min(max(2**13 // target.shape[-1], 16), 256) // row)
+    """Copy (n, …, c), between planes and rows by tiles, each a call of some ten microseconds.
+
+    To planes: so many rows that they stay in the cache, while plane after plane reads them. To rows: where planes are
+    longer than a page of memory, a number of each, so few planes that the processor remembers where their pages are.
+    """
+    if target.strides[-1] > target.strides[-2] and source.strides[-1] <= source.strides[-2]:
+        step = max(1, _TILE // max(1, prod(target.shape[2:])))
         for p in range(0, target.shape[1], step):
             target[:, p : p + step] = source[:, p : p + step]
-    elif source.strides[-1] % 4096 == 0:  # planes of a power of two fall on each other in the cache
-        for c in range(0, target.shape[-1], 32):
-            target[..., c : c + 32] = source[..., c : c + 32]
     else:
-        target[...] = source
+        step = 32 if source.strides[-1] >= 4096 else max(1, target.shape[-1])
+        for c in range(0, target.shape[-1], step):
+            target[..., c : c + step] = source[..., c : c + step]

@@ -178,8 +178,7 @@ class SamplingOperator:
         if X.shape[2] != dY.shape[2]:
             raise ValueError(f"grad_output has {dY.shape[2]} channels but input has {X.shape[2]}: they must agree")
         with self._call.backend.quiet():
-            D = self._table.dot(dY, X)
-            gradient = self._call.backend.xp.stack([self._table.weigh(D, a) for a in self._table.axes], axis=-1)
+            gradient = self._table.gradient(self._table.dot(dY, X))
         return self._call.finish(gradient.reshape(self.batch, *self.output_size, len(self.input_size)))
 
     def _rows(self, name: str, image: Array, space: tuple[int, ...], channels_last: bool) -> Array:

@@ -51,7 +51,7 @@ Note that (4) is (1) in the direction (U, v): that part of the double backward i
 How S is made from a grid is in :mod:`attn_ref.ops.taps`. Each of N samples has P sample points, R pixels and its own
 block of S: X is (N, R, C) and Y is (N, P, C). Two methods need a word: ``S.apply(X, a)`` is S_a X, and
 ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its point
-reads are formed once and then serve every derivative.
+reads are formed once and then serve every derivative; ``S.gradient(S.dot(Y, X))`` has the components of all axes.
 
 .. [1] M. Jaderberg, K. Simonyan, A. Zisserman, K. Kavukcuoglu, "Spatial Transformer Networks", NeurIPS 2015,
    section 3.3.
@@ -240,8 +240,7 @@ def grid_sample_backward(
     X, dY, S = call.image_rows("input"), call.output_rows("grad_output"), call.operator
     with call.quiet():
         dX = S.transpose(dY)
-        D = S.dot(dY, X)
-        dg = [S.weigh(D, a) for a in S.axes]
+        dg = S.gradient(S.dot(dY, X))
     return GridSampleCotangents(call.image(dX), call.grid(dg))
 
 
@@ -357,6 +356,7 @@ def grid_sample_double_backward(
         of_X = sum(S.transpose(v[a] * dY, a) for a in S.axes)
         DU, DX = S.dot(dY, U), S.dot(dY, X)
         of_g = [S.weigh(DU, a) + sum(v[b][..., 0] * S.weigh(DX, a, b) for b in S.axes) for a in S.axes]
+        of_g = call.numbers.backend.xp.stack(of_g, axis=-1)
     return GridSampleSecondCotangents(call.output(of_dY), call.image(of_X), call.grid(of_g))
 
 
@@ -391,16 +391,15 @@ class _Call:
 
     def output(self, rows: Array) -> Array:
         """(N, P, C) to the layout of the output."""
-        return self._image(rows, self.numbers["grid"].shape[1:-1])
+        return self._image(rows, self.numbers.given["grid"].shape[1:-1])
 
     def image(self, rows: Array) -> Array:
         """(N, R, C) to the layout of the input."""
         return self._image(rows, self.operator.space)
 
-    def grid(self, components: list[Array]) -> Array:
-        """(N, P) for each component to the layout of the grid."""
-        stacked = self.numbers.backend.xp.stack(components, axis=-1)
-        return self.numbers.finish(stacked.reshape(self.numbers["grid"].shape))
+    def grid(self, components: Array) -> Array:
+        """(N, P, d) to the layout of the grid."""
+        return self.numbers.finish(components.reshape(self.numbers.given["grid"].shape))
 
     def _image(self, rows: Array, space: tuple[int, ...]) -> Array:
         image = image_of_rows(rows, space, self.channels_last)

@@ -83,7 +83,7 @@ class _Rules:
     def block(self, grid: Array) -> Block:
         """Geometry of the points of a grid (n, p, d)."""
         backend, xp = self.backend, self.backend.xp
-        g = xp.ascontiguousarray(xp.moveaxis(grid, -1, 0))  # each axis in one piece
+        g = xp.ascontiguousarray(grid.transpose(2, 0, 1))  # each axis in one piece
         if self.single:  # there every coordinate but NaN is the pixel's
             g = xp.where((self.sizes == 1) & ~xp.isnan(g), xp.zeros((), g.dtype), g)
         p = to_pixels(xp, g, self.sizes, self.align_corners)  # (d, n, p), in pixels
@@ -245,6 +245,7 @@ class Products:
     Y: Array
     X: Array
     found: dict[tuple[int, ...], Array] = field(default_factory=dict)
+    orders: dict[int, Array] = field(default_factory=dict)
 
 
 class TapTable:
@@ -323,11 +324,17 @@ class TapTable:
             path, wanted = _execute.path(self, D.X), list(combinations_with_replacement(self.axes, len(axes)))
             if axes and self.flat:  # all derivatives are 0, whatever the products
                 nothing = self.backend.xp.zeros((self.batch, self.points, 1), D.X.dtype)
-                results = [path.scaled(self, axes, nothing)[..., 0] for axes in wanted]
+                results = self.backend.xp.concatenate([path.scaled(self, axes, nothing) for axes in wanted], axis=-1)
             else:
                 results = path.weigh(self, wanted, D.Y, D.X)
-            D.found.update(zip(wanted, results, strict=True))
+            D.found.update({axes: results[..., i] for i, axes in enumerate(wanted)})
+            D.orders[len(axes)] = results
         return D.found[axes]
+
+    def gradient(self, D: Products) -> Array:
+        """``weigh`` for every axis a, x first: Σ_c Y ∘ (S_a X) for D = dot(Y, X). -> (N, P, d)."""
+        self.weigh(D, 0)
+        return D.orders[1]
 
 
 def taps_of(mode: str, axes: int) -> int:
