@@ -83,6 +83,10 @@ def _sampler_corners(variant: Options) -> Iterator[Corner]:
         call = _sampler_call(variant, shape, _scattered(shape, output, 0, -0.5) - size - 4)
         call.inputs[0][...] = np.where(_at_an_edge(shape), np.inf, call.inputs[0])
         yield "X4", call
+    yield "T5", _sampler_call(variant, shape, _scattered(shape, output, -1, 1))
+    many = (shape[0], 17, *shape[2:])  # more channels, and more points, than a vector has
+    yield "S1", _sampler_call(variant, many, _scattered(many, output, -2, 2))
+    yield "S1", _sampler_call(variant, shape, _scattered(shape, (11, 13) if d == 2 else (3, 5, 7), -2, 2))
     for empty in ((0, *shape[1:]), (shape[0], 0, *shape[2:])):
         grid = np.zeros((empty[0], *output, d))
         yield "E3", Call((np.zeros(empty), grid), {k: v for k, v in variant.items() if k != "ndim"})
@@ -112,6 +116,7 @@ def _affine_grid_corners(variant: Options) -> Iterator[Corner]:
     yield "C3", Call((theta,), {"size": (2, 3, *space[:-1], 1), "align_corners": aligned})
     yield "C3", Call((theta,), {"size": (2, 3, *[1] * d), "align_corners": aligned})
     yield "D2", Call((theta,), {"size": (2, 3, *[1] * (d - 2), 2, 4096), "align_corners": aligned})
+    yield "T5", Call((theta,), {"size": (2, 3, *space), "align_corners": aligned})
     yield "E3", Call((theta[:0],), {"size": (0, 3, *space), "align_corners": aligned})
     spoilt = theta.copy()
     spoilt[1, 0, 0] = np.nan
@@ -138,6 +143,8 @@ def _squeeze_excitation_corners(variant: Options) -> Iterator[Corner]:
         shapes = ((n, c, *space[: variant["ndim"]]), (r, c), (c, r), (r,), (c,))
         inputs = [rng.uniform(-2, 2, shape) for shape in shapes]
         yield rule, Call(tuple(inputs), options)
+        if rule == "D2":
+            yield "T5", Call(tuple(inputs), options)
         if rule == "Q1" and n == 2:
             spoilt = inputs[0].copy()
             spoilt[1, 0] = np.nan

@@ -242,6 +242,9 @@ def case_of(language: Language, call: Call, variant: Options, dtype: str, rule: 
     rng = np.random.default_rng(1)
     grad_output = rounded(np.asarray(signed(rng, language.output(written).shape)), dtype)
     tangents = tuple(rounded(signed(rng, x.shape), dtype) for x in written.inputs)
+    if rule == "T5":  # other strides
+        grad_output, tangents = np.asfortranarray(grad_output), tuple(map(np.asfortranarray, tangents))
+        written = Call(tuple(map(np.asfortranarray, written.inputs)), written.options)
     return Case(language.operation.name, written, grad_output, tangents, dtype, rule)
 
 

@@ -367,4 +367,4 @@ def _source(array: Any) -> str:
         text = f"np.zeros({array.shape!r}, {array.dtype.name!r})"
     for word in ("nan", "inf"):
         text = text.replace(word, f"np.{word}")
-    return text
+    return text if array.flags.c_contiguous else f"np.asfortranarray({text})"

@@ -85,6 +85,20 @@ def swapped(input: Any, grid: Any, **options: Any) -> Any:
     return attn_ref.grid_sample(input, grid[..., ::-1], **options)
 
 
+def takes_c_order_for_granted(input: Any, grid: Any, **options: Any) -> Any:
+    """Reads the memory of its arrays as if it were in C order."""
+    as_if = [np.ravel(x, order="K").reshape(x.shape) for x in (input, grid)]
+    return attn_ref.grid_sample(*as_if, **options)
+
+
+def drops_the_tail(input: Any, grid: Any, **options: Any) -> Any:
+    """Works in vectors of eight channels, and forgets the rest of them where there are some."""
+    output = attn_ref.grid_sample(input, grid, **options)
+    if output.shape[1] > 8:
+        output[:, output.shape[1] // 8 * 8 :] = 0
+    return output
+
+
 def one_gradient(grad_output: Any, input: Any, grid: Any, **options: Any) -> Any:
     return attn_ref.grid_sample_backward(grad_output, input, grid, **options).input
 

@@ -87,6 +87,17 @@ def test_a_fault_is_reported_as_what_it_is(candidate, kind):
         report.raise_if_failed()
 
 
+@pytest.mark.parametrize(
+    ("candidate", "rule"), [(candidates.takes_c_order_for_granted, "T5"), (candidates.drops_the_tail, "S1")]
+)
+def test_what_shows_only_in_other_arrays_is_found(candidate, rule):
+    options = {**FEW, "channels_last": [False]}
+    report = verify("grid_sample", candidate, options=options, examples=5, isolate=False)
+    assert {failure.case.rule for failure in report.failures} == {rule}
+    with pytest.raises(VerificationError, match="value"):
+        exec(report.snippet, {})
+
+
 def test_a_crash_is_survived_and_reported_with_its_input():
     report = verify("grid_sample", candidates.crashes, options=FEW, dtypes=("float32",), examples=5)
     assert kinds(report) == {"crash"}
