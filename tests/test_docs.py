@@ -141,6 +141,7 @@ def test_docstrings_are_numpydoc(name):
         "docs/how-to/write-a-strategy.md",
         "docs/gradient-checks.md",
         "docs/rosetta.md",
+        "docs/diagnosis.md",
         "docs/verify.md",
     ],
 )

@@ -22,7 +22,7 @@ from attn_ref.verify.symptoms import symptoms
 
 __all__ = ["Diagnosis", "diagnose"]
 
-_WRONG, _RIGHT, _MOST = 16, 48, 5
+_WRONG, _RIGHT, _MOST, _ROUNDS = 16, 48, 5, 3
 _IN_WORDS = {
     "forward": "the forward pass",
     "backward": "the backward pass",
@@ -125,16 +125,19 @@ def diagnose(
     if not failures:
         return []
     seen = observations(failures, outcomes)
-    wrong = [one for one in seen if one.wrong]
-    search = _Search(
-        MISTAKES.get(operation, ()), wrong[:_WRONG], [one for one in seen if not one.wrong][:_RIGHT],
-        time.monotonic() + seconds,
-    )  # fmt: skip
-    found = [] if len(wrong) < len(failures) and not wrong else list(_first(search.explanations(), _MOST))
-    counted = [_diagnosis(made, wrong, len(failures)) for made in found]
-    complete = [one for one in counted if one.explained == len(failures)]
-    if complete:
-        return complete
+    wrong, right = ([one for one in seen if one.wrong == kind] for kind in (True, False))
+    chosen, counted, until = wrong[:_WRONG], [], time.monotonic() + seconds
+    for _ in range(_ROUNDS):  # on few results at first, then on those too that the first explanation leaves
+        search = _Search(MISTAKES.get(operation, ()), chosen, right[:_RIGHT], until)
+        found = list(_first(search.explanations(), _MOST))
+        counted = [_diagnosis(made, wrong, len(failures)) for made in found]
+        complete = [one for one in counted if one.explained == len(failures)]
+        if complete:
+            return complete
+        left = [one for one in wrong if found and not _fits(found[0], one)]
+        if not left or counted[0].explained == len(wrong):
+            break
+        chosen = [*left[:_WRONG], *chosen]
     unknown = Diagnosis("not in the catalogue", " ".join(symptoms(operation, failures, seen)), "", 0, len(failures))
     derived = [
         replace(one, name=f"{one.name}, but for what is derived from it")
@@ -152,7 +155,7 @@ def _first(found: Iterable[Any], count: int) -> Iterator[Any]:
 
 def _diagnosis(made: tuple[Mistake, ...], wrong: list[Observation], failures: int) -> Diagnosis:
     """What a set of mistakes says, and how many of the failures it explains."""
-    explained = sum(one.fits(found) for one in wrong for found in [_result(made, one)] if found is not None)
+    explained = sum(_fits(made, one) for one in wrong)
     names = [mistake.name for mistake in made]
     return Diagnosis(
         "; and ".join(names),
@@ -162,6 +165,11 @@ def _diagnosis(made: tuple[Mistake, ...], wrong: list[Observation], failures: in
         failures,
         made,
     )
+
+
+def _fits(made: tuple[Mistake, ...], one: Observation) -> bool:
+    found = _result(made, one)
+    return found is not None and one.fits(found)
 
 
 def _specification(made: tuple[Mistake, ...], function: str) -> Any:
@@ -220,15 +228,17 @@ class _Search:
                 return
 
     def underived(self) -> list[tuple[Mistake, ...]]:
-        """Explain the forward and the backward pass alone.
+        """Explain the forward and the backward pass alone, or the forward pass alone.
 
-        A jvp or a double backward derived from a mistaken pass may be wrong in another way than the catalogue's.
+        What is derived from a mistaken pass may be wrong in another way than the catalogue's.
         """
-        first = [one for one in (*self.wrong, *self.right) if one.function in FUNCTIONS[:2]]
-        wrong = [one for one in first if one.wrong]
-        if not wrong or len(wrong) == len(self.wrong):
-            return []
-        return [*_first(_Search(self.mistakes, wrong, first[len(wrong) :], self.until).explanations(), _MOST)]
+        for kept in (FUNCTIONS[:2], FUNCTIONS[:1]):
+            wrong, right = ([one for one in some if one.function in kept] for some in (self.wrong, self.right))
+            if wrong and len(wrong) < len(self.wrong):
+                found = [*_first(_Search(self.mistakes, wrong, right, self.until).explanations(), _MOST)]
+                if found:
+                    return found
+        return []
 
     def partly(self) -> list[tuple[Mistake, ...]]:
         """Single mistakes that explain some of the failures and contradict nothing, those that explain most first."""

@@ -208,3 +208,12 @@ def test_beyond_the_largest_number_lies_infinity(name):
     interval = intervals(operation, call, np.ones((1, 1)), (np.ones((1, 1)),), dtype=name)["forward", None]
     overflows = FORMATS[name].overflow < 3e38
     assert bool(interval.holds(np.full((1, 1), np.inf)).all()) == overflows
+
+
+def test_a_function_without_curvature_passes_rounding_on():
+    """The identity has the slope 1: what its argument may be off, it is off."""
+    from attn_ref.verify.formulas import curve_of
+    from attn_ref.verify.ranges import Range
+
+    x = Range(np.array([3.0]), np.array([0.25]), 2.0**-24)
+    assert curve_of("identity").at(x).rad[0] >= 0.25

@@ -369,6 +369,13 @@ _INTERPOLATION: tuple[Row, ...] = (
         {"pads_point": True},
         "Cubic folds or clips the point and then takes its four taps.",
         "Pad the index of each tap; differentiate the coordinate as it is.",
+        "10",
+    ),
+    (
+        "cubic pads the point before its taps",
+        {"pads_both": True},
+        "Cubic folds or clips the point, then takes its four taps, and pads those too.",
+        "Pad the index of each tap alone; differentiate the coordinate as it is.",
         "10: ONNX Runtime #10607, old ONNX reference",
     ),
     (

@@ -61,8 +61,8 @@ class Sampler:
         Whether linear weighs its left tap by t.
     kernel : tuple of tuple of float, optional
         Another table of weights for cubic.
-    pads_point : bool
-        Whether cubic pads the point in place of its taps.
+    pads_point, pads_both : bool
+        Whether cubic pads the point in place of its taps, or before them.
     far : {"number", "cast", "saturated", "wrapped"}
         Whether NaN and huge coordinates are dealt with, or cast to a 32-bit integer first, as x86 does it (all of them
         become −2³¹), as ARM and GPUs do (the nearest integer, NaN 0), or modulo 2³².
@@ -110,6 +110,7 @@ class Sampler:
     weights_exchanged: bool = False
     kernel: tuple[tuple[float, ...], ...] | None = None
     pads_point: bool = False
+    pads_both: bool = False
     far: str = "number"
     nan_reads: str = "nan"
     masked: str = "where"
@@ -298,7 +299,7 @@ class _Axis:
         """Index of each tap, outside where it reads nothing; its weights by order; and where the point is lost."""
         interpolation, slope = self.interpolation, np.ones_like(p)
         q, folded = p, None
-        if not interpolation.pads_taps:
+        if not interpolation.pads_taps or (self.mode == "bicubic" and self.spec.pads_both):
             q, folded = self.fold(p)
             slope = SLOPES[self.spec.slope](self.fold, p, g) if folded is not None else slope
         elif self.padding == "reflection":
