@@ -66,3 +66,10 @@ def test_every_picture_says_what_it_shows(page):
     pictures = re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", prose(page))
     assert all(len(alt) >= 10 for alt, _ in pictures), pictures
     assert all("://" in target or (page.parent / target).exists() for _, target in pictures)
+
+
+def test_decisions_are_numbered_in_order_and_none_twice():
+    pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        assert page.read_text(encoding="utf-8").startswith(f"# {int(page.name[:4])}. ")
