@@ -53,7 +53,8 @@ def main():
 
                 page.on("console", lambda m: note(m.text) if m.type in ("error", "warning") else None)
                 page.on("pageerror", lambda e: note(str(e)))
-                page.on("requestfailed", lambda r: note(f"failed: {r.url}"))
+                # A request may be cut off by going on to the next page; a missing file shows as a response.
+                page.on("requestfailed", lambda r: None if "ABORTED" in r.failure else note(f"failed: {r.url}"))
                 page.on("response", lambda r: note(f"{r.status}: {r.url}") if r.status >= 400 else None)
                 page.on("request", lambda r: None if r.url.startswith((home, "data:")) else note(f"leaves: {r.url}"))
                 for name in pages if scheme == "light" else [p for p in pages if not p.startswith("reference/")]:
