@@ -99,6 +99,11 @@ def drops_the_tail(input: Any, grid: Any, **options: Any) -> Any:
     return output
 
 
+def coarse(input: Any, grid: Any, **options: Any) -> Any:
+    """Its image goes through float16."""
+    return attn_ref.grid_sample(input.astype(np.float16).astype(input.dtype), grid, **options)
+
+
 def one_gradient(grad_output: Any, input: Any, grid: Any, **options: Any) -> Any:
     return attn_ref.grid_sample_backward(grad_output, input, grid, **options).input
 

@@ -98,6 +98,11 @@ def test_what_shows_only_in_other_arrays_is_found(candidate, rule):
         exec(report.snippet, {})
 
 
+def test_fewer_bits_show():
+    report = verify("grid_sample", candidates.coarse, options=FEW, examples=0, isolate=False)
+    assert "C1" in {failure.case.rule for failure in report.failures}
+
+
 def test_a_crash_is_survived_and_reported_with_its_input():
     report = verify("grid_sample", candidates.crashes, options=FEW, dtypes=("float32",), examples=5)
     assert kinds(report) == {"crash"}
