@@ -49,7 +49,7 @@ It is linear in dY and in X, and depends on g through S and S_a:
 Note that (4) is (1) in the direction (U, v): that part of the double backward is a jvp.
 
 How S is made from a grid is in :mod:`attn_ref.ops.taps`. Each of N samples has P sample points, R pixels and its own
-block of S: X is (N, R, C) and Y is (N, P, C). Two methods need a word: ``S.apply(X, a)`` is S_a X, and
+block of S: X is (N, R, C) and Y is (N, P, C). Three methods need a word: ``S.apply(X, a)`` is S_a X, and
 ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its point
 reads are formed once and then serve every derivative; ``S.gradient(S.dot(Y, X))`` has the components of all axes.
 
@@ -356,7 +356,6 @@ def grid_sample_double_backward(
         of_X = sum(S.transpose(v[a] * dY, a) for a in S.axes)
         DU, DX = S.dot(dY, U), S.dot(dY, X)
         of_g = [S.weigh(DU, a) + sum(v[b][..., 0] * S.weigh(DX, a, b) for b in S.axes) for a in S.axes]
-        of_g = call.numbers.backend.xp.stack(of_g, axis=-1)
     return GridSampleSecondCotangents(call.output(of_dY), call.image(of_X), call.grid(of_g))
 
 
@@ -397,8 +396,10 @@ class _Call:
         """(N, R, C) to the layout of the input."""
         return self._image(rows, self.operator.space)
 
-    def grid(self, components: Array) -> Array:
-        """(N, P, d) to the layout of the grid."""
+    def grid(self, components: Array | list[Array]) -> Array:
+        """(N, P, d), or (N, P) for each component, to the layout of the grid."""
+        if isinstance(components, list):
+            components = self.numbers.backend.xp.stack(components, axis=-1)
         return self.numbers.finish(components.reshape(self.numbers.given["grid"].shape))
 
     def _image(self, rows: Array, space: tuple[int, ...]) -> Array:
