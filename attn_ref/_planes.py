@@ -43,8 +43,8 @@ ZEROS = 3
 the row before are. Before the very first pixel of all, as many zeros as that takes."""
 
 _BYTES = 2**18
-"""What one number for each point of a block takes, 2¹⁶ points in float32: with shorter calls, threads wait for the lock longer
-than they work."""
+"""What one number for each point of a block takes, 2¹⁶ points in float32. With shorter calls, threads wait for the lock
+longer than they work."""
 
 _LARGE = 2**17
 """Points of a sample above which they are added up block by block; of smaller samples, half as many are at once."""
