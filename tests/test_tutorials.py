@@ -177,6 +177,11 @@ def test_without_what_they_need_nothing_is_copied_and_a_line_names_the_extra(two
     assert not list(Path().iterdir())
 
 
+def test_of_all_that_is_missing_the_lab_is_named_whose_extra_brings_the_rest(two, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "attn_ref[tutorials]" in run().stderr
+
+
 def test_a_file_is_no_folder(two):
     Path("file").write_text("", encoding="utf-8")
     result = run("file", "--no-open")

@@ -104,8 +104,8 @@ def check_lab() -> None:
     """
     from importlib.util import find_spec
 
-    for module, (_, extra) in EXTRAS.items():
-        if extra in ("tutorials", "check", "plot", "train") and find_spec(module) is None:
+    for module in ("jupyterlab", *EXTRAS):  # its extra installs the others, too: name it first
+        if EXTRAS[module][1] in ("tutorials", "check", "plot", "train") and find_spec(module) is None:
             raise ModuleNotFoundError("missing", name=module)
 
 
