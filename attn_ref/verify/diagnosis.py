@@ -90,7 +90,7 @@ def diagnose(
     outcomes : sequence of Outcome
         All that the candidate returned; its right results, too, must agree with an explanation.
     seconds : float
-        For how long to look for pairs.
+        Of computing, for how long to look for pairs.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def diagnose(
         return []
     seen = observations(failures, outcomes)
     wrong, right = ([one for one in seen if one.wrong == kind] for kind in (True, False))
-    chosen, counted, until = wrong[:_WRONG], [], time.monotonic() + seconds
+    chosen, counted, until = wrong[:_WRONG], [], time.process_time() + seconds
     for _ in range(_ROUNDS):  # on few results at first, then on those too that the first explanation leaves
         search = _Search(MISTAKES.get(operation, ()), chosen, right[:_RIGHT], until)
         found = list(_first(search.explanations(), _MOST))
@@ -206,7 +206,7 @@ class _Search:
     wrong, right : list of Observation
         What is to be explained, and what must not be contradicted.
     until : float
-        When to stop looking for pairs.
+        When to stop looking for pairs, in the time of the process.
     """
 
     mistakes: Sequence[Mistake]
@@ -307,7 +307,7 @@ class _Search:
         hardest = min(failing, key=lambda function: len(singles[function]))
         at_work = [m for m in self.mistakes if self._shows(m, hardest)]
         for a, b in combinations(at_work, 2):
-            if time.monotonic() > self.until:
+            if time.process_time() > self.until:
                 return
             if a.changes.keys() & b.changes.keys() or not self._explains({**a.changes, **b.changes}, hardest):
                 continue

@@ -44,7 +44,7 @@ def symptoms(operation: str, failures: Sequence[Failure], seen: Sequence[Observa
     for function, of in dict.fromkeys((one.function, one.of) for one, _ in judged):
         of_these = [(one, truth) for one, truth in judged if (one.function, one.of) == (function, of)]
         name = "The output" if function == "forward" else _result(function, of)
-        told += [f"{name} {what}." for what in _elements(operation, of, of_these)]
+        told += [f"{name} {what}." for what in _elements(operation, of, of_these) or [_how_far(of_these)]]
     return told
 
 
@@ -111,8 +111,22 @@ def _words(name: str, values: Any) -> str:
 Judged = list[tuple[Observation, Any]]
 
 
-def _elements(operation: str, of: str | None, judged: Judged) -> Iterator[str]:
+def _elements(operation: str, of: str | None, judged: Judged) -> list[str]:
     """How the wrong elements of one result are off, and where they are."""
+    return [*_elements_in_words(operation, of, judged)]
+
+
+def _how_far(judged: Judged) -> str:
+    """What is left to say of a result that is off in no regular way: how many elements, and by how much."""
+    count = sum(int((~np.asarray(one.interval.holds(one.got))).sum()) for one, _ in judged if one.interval is not None)
+    errors = [np.abs(one.got - truth) / max(float(np.abs(truth).max()), 1e-300) for one, truth in judged]
+    largest = max((float(e[np.isfinite(e)].max(initial=0.0)) for e in errors), default=0.0)
+    total = sum(int(one.got.size) for one, _ in judged)
+    return f"is wrong in {count} of {total} elements, by up to {largest:.2g} of its largest one, in no regular way"
+
+
+def _elements_in_words(operation: str, of: str | None, judged: Judged) -> Iterator[str]:
+    """The same, one by one."""
     masks = [~np.asarray(one.interval.holds(one.got)) for one, _ in judged if one.interval is not None]
     if all((one.got == 0).all() for one, _ in judged):
         yield "is 0 everywhere"

@@ -32,7 +32,7 @@ def diagnosed(operation, cases, forward=None, backward=None):
     found = list(outcomes(cases, forward, backward))
     wrong = failures(found)
     assert wrong
-    return diagnose(operation, wrong, found)
+    return diagnose(operation, wrong, found, seconds=60)
 
 
 def sampling(**changed):
@@ -217,6 +217,15 @@ def test_the_right_numbers_in_other_places():
         return np.flip(SAMPLE.forward(inputs, options), axis=-1).copy()
 
     assert "The output is in reverse along axis 3" in described("grid_sample", sampler_cases(), forward)
+
+
+def test_where_nothing_regular_is_seen_it_says_how_far_off_it_is():
+    def forward(inputs, options):
+        return SAMPLE.forward((inputs[0], (inputs[1] * 0.9).astype(inputs[1].dtype)), options)
+
+    told = described("grid_sample", sampler_cases(modes=("bilinear",)), forward)
+    assert "Right: gradient of grid, gradient of input. Wrong: forward." in told
+    assert "of its largest one, in no regular way." in told
 
 
 def test_zeros_and_nans():
