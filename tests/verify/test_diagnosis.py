@@ -169,7 +169,7 @@ def test_a_constant_factor_along_one_axis():
 
 def test_a_factor_that_is_a_size():
     told = described(
-        "grid_sample", sampler_cases(), None, grid_gradient(lambda g, i, _: g * g.dtype.type(i[0].shape[2]))
+        "grid_sample", sampler_cases(), None, grid_gradient(lambda g, i, _: g * g.dtype.type(i[0].shape[3]))
     )
     assert "off by a factor" in told
 
