@@ -119,7 +119,8 @@ def _elements(operation: str, of: str | None, judged: Judged) -> list[str]:
 def _how_far(judged: Judged) -> str:
     """What is left to say of a result that is off in no regular way: how many elements, and by how much."""
     count = sum(int((~np.asarray(one.interval.holds(one.got))).sum()) for one, _ in judged if one.interval is not None)
-    errors = [np.abs(one.got - truth) / max(float(np.abs(truth).max()), 1e-300) for one, truth in judged]
+    with np.errstate(all="ignore"):  # NaN and inf are left out
+        errors = [np.abs(one.got - truth) / max(float(np.abs(truth).max()), 1e-300) for one, truth in judged]
     largest = max((float(e[np.isfinite(e)].max(initial=0.0)) for e in errors), default=0.0)
     total = sum(int(one.got.size) for one, _ in judged)
     return f"is wrong in {count} of {total} elements, by up to {largest:.2g} of its largest one, in no regular way"

@@ -8,8 +8,17 @@ from typer.testing import CliRunner
 from attn_ref import cli
 from attn_ref.gradcheck import runner
 from attn_ref.gradcheck.properties import PROPERTIES, PropertyError
+from attn_ref.ops import taps
 from attn_ref.registry import OPERATIONS
 from tests.museum import bugs
+
+
+@pytest.fixture(autouse=True)
+def _bugs_take_effect_and_go_again():
+    """What is kept from call to call must know nothing of a bug that is planted or mended."""
+    taps._rules.cache_clear()
+    yield
+    taps._rules.cache_clear()
 
 
 def test_all_pairs_by_default_and_each_applies():
@@ -54,6 +63,7 @@ def test_a_failure_is_shrunk_and_its_snippet_fails_again(monkeypatch):
     with pytest.raises(PropertyError, match="jacobian does not hold"):
         exec(result.failure.snippet, {})
     monkeypatch.undo()
+    taps._rules.cache_clear()  # what was made with the bug
     exec(result.failure.snippet, {})  # and passes once the bug is mended
 
 

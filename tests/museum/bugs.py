@@ -6,6 +6,7 @@ must catch it. The patches change the package from outside, for the length of on
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -243,12 +244,14 @@ def nearest_rounds_before_padding(patch: Patch) -> None:
 
 
 def nearest_different_in_3d(patch: Patch) -> None:
-    original = taps._axis
+    original = taps._Rules.block
 
-    def axis(backend: Any, *rest: Any) -> Any:
-        return original(dataclasses.replace(backend, xp=_Library(rint=lambda q: np.floor(q + 0.5))), *rest)
+    def block(self: Any, grid: Any) -> Any:
+        rules = copy.copy(self)
+        rules.backend = dataclasses.replace(self.backend, xp=_Library(rint=lambda q: np.floor(q + 0.5)))
+        return original(rules, grid)
 
-    patch.setattr(taps, "_axis", axis)
+    patch.setattr(taps._Rules, "block", block)
 
 
 def linear_read_as_nearest(patch: Patch) -> None:
