@@ -121,19 +121,29 @@ def test_one_mistake_in_each_pass():
     )
 
 
+SHOW_IN_OTHER_CASES = {
+    "base grid in float32",
+    "pooled in float16",
+    "act″ missing",
+    "jvp without the image's part",
+    "activation is silu",
+}
+
+
 @pytest.mark.parametrize(
     "mistake",
     [m for name in ("affine_grid", "affine_inverse", "squeeze_excitation") for m in MISTAKES[name]][::3],
     ids=lambda m: f"{m.operation}-{m.name}",
 )
 def test_each_mistake_of_the_catalogue_is_among_what_explains_it(mistake):
-    """Where the cases show it at all."""
+    """Where these cases show it at all."""
     functions = mistake.functions
     operation = OPERATIONS[mistake.operation]
     made = type(operation)(**{**vars(operation), "functions": functions})
     found = list(outcomes(CASES[mistake.operation](), made.forward, made.backward))
-    if not failures(found):
-        pytest.skip("shows in other cases alone")
+    assert (not failures(found)) == (mistake.name in SHOW_IN_OTHER_CASES)
+    if mistake.name in SHOW_IN_OTHER_CASES:
+        return
     names = [one.name.partition(", in the ")[0] for one in diagnose(mistake.operation, failures(found), found)]
     specification = [m.changes for m in MISTAKES[mistake.operation] if m.name in names]
     assert mistake.name in names or len(specification) == 5, names
