@@ -80,9 +80,7 @@ def _fold_reflection(xp: ModuleType, q: Array, size: Size, align_corners: bool) 
     q, slope = xp.where(below, low2 - q, q), xp.where(below, -slope, slope)
     above = q > high2 / 2
     q, slope = xp.where(above, high2 - q, q), xp.where(above, -slope, slope)
-    below = q < low2 / 2  # from the second mirror back beyond the first
-    q, slope = xp.where(below, low2 - q, q), xp.where(below, -slope, slope)
-    q, inside = _fold_border(xp, q, size, align_corners)
+    q, inside = _fold_border(xp, q, size, align_corners)  # half a pixel beyond an edge, at most
     return q, slope * inside
 
 
