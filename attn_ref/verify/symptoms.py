@@ -78,6 +78,8 @@ def _listed(results: list[tuple[str, str | None]]) -> str:
 
 def _circumstances(wrong: list[Observation], right: list[Observation]) -> Iterator[str]:
     """Options and shapes with which alone results are wrong."""
+    if not wrong:  # where nothing came back there is nothing to compare
+        return
     functions = {(one.function, one.of) for one in wrong}
     mine, others = [traits_of(one.case) for one in wrong], [traits_of(one.case) for one in right]
     passing = [t for t, one in zip(others, right, strict=True) if (one.function, one.of) in functions] or others

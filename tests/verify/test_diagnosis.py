@@ -5,6 +5,7 @@ import pytest
 
 import attn_ref
 from attn_ref.registry import OPERATIONS
+from attn_ref.verify import verify
 from attn_ref.verify.diagnosis import diagnose
 from attn_ref.verify.failures import Failure
 from attn_ref.verify.mistakes import MISTAKES
@@ -276,3 +277,16 @@ def test_as_text():
     assert text.splitlines()[0].startswith("align_corners flipped (explains ")
     assert "To mend it: True: p = " in text
     assert attn_ref.__version__
+
+
+def test_a_candidate_that_returns_nothing_in_some_cases_is_not_said_to_be_wrong_in_others():
+    def forward(x, name):
+        if len(x) > 1:
+            raise RuntimeError("one row only")
+        return attn_ref.get_activation(name)(x)
+
+    report = verify("activation", forward, options={"name": ["relu"]}, examples=6)
+    assert report.failures
+    (told,) = report.diagnoses
+    assert "RuntimeError: one row only" in told.sentence
+    assert "only with ;" not in told.sentence
