@@ -244,8 +244,8 @@ class Products:
 
     Y: Array
     X: Array
-    found: dict[tuple[int, ...], Array] = field(default_factory=dict)
     orders: dict[int, Array] = field(default_factory=dict)
+    """All derivatives of an order, side by side, (N, P, W)."""
 
 
 class TapTable:
@@ -319,22 +319,27 @@ class TapTable:
 
     def weigh(self, D: Products, *axes: int) -> Array:
         """Σ_k S_a[p, k] D[p, k], which for D = dot(Y, X) is Σ_c Y ∘ (S_a X). -> (N, P)."""
-        axes = tuple(sorted(axes))
-        if axes not in D.found:  # one pass over the points for all derivatives of the order
-            path, wanted = _execute.path(self, D.X), list(combinations_with_replacement(self.axes, len(axes)))
-            if axes and self.flat:  # all derivatives are 0, whatever the products
+        return self._weighed(D, len(axes))[..., self._wanted(len(axes)).index(tuple(sorted(axes)))]
+
+    def gradient(self, D: Products) -> Array:
+        """``weigh`` for every axis a, x first: Σ_c Y ∘ (S_a X) for D = dot(Y, X). -> (N, P, d)."""
+        return self._weighed(D, 1)
+
+    def _wanted(self, order: int) -> list[tuple[int, ...]]:
+        """The axes of all derivatives of an order."""
+        return list(combinations_with_replacement(self.axes, order))
+
+    def _weighed(self, D: Products, order: int) -> Array:
+        """One pass over the points for all derivatives of an order. -> (N, P, W)."""
+        if order not in D.orders:
+            path, wanted = _execute.path(self, D.X), self._wanted(order)
+            if order and self.flat:  # all derivatives are 0, whatever the products
                 nothing = self.backend.xp.zeros((self.batch, self.points, 1), D.X.dtype)
                 results = self.backend.xp.concatenate([path.scaled(self, axes, nothing) for axes in wanted], axis=-1)
             else:
                 results = path.weigh(self, wanted, D.Y, D.X)
-            D.found.update({axes: results[..., i] for i, axes in enumerate(wanted)})
-            D.orders[len(axes)] = results
-        return D.found[axes]
-
-    def gradient(self, D: Products) -> Array:
-        """``weigh`` for every axis a, x first: Σ_c Y ∘ (S_a X) for D = dot(Y, X). -> (N, P, d)."""
-        self.weigh(D, 0)
-        return D.orders[1]
+            D.orders[order] = results
+        return D.orders[order]
 
 
 def taps_of(mode: str, axes: int) -> int:
