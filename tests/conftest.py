@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from attn_ref.backend import unusable_because
+from attn_ref.ops import taps
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -40,3 +41,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     waiting = [r for r in terminalreporter.stats.get("skipped", []) if "needs a GPU" in str(r.longrepr)]
     if waiting:
         terminalreporter.write_line(f"{len(waiting)} tests need a GPU and were skipped: {_unusable()}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept_by_the_sampler():
+    """It keeps what it made of its tables: a planted bug must find nothing of before, and leave nothing behind."""
+    taps._rules.cache_clear()
+    yield
+    taps._rules.cache_clear()

@@ -13,14 +13,6 @@ from attn_ref.registry import OPERATIONS
 from tests.museum import bugs
 
 
-@pytest.fixture(autouse=True)
-def _bugs_take_effect_and_go_again():
-    """What is kept from call to call must know nothing of a bug that is planted or mended."""
-    taps._rules.cache_clear()
-    yield
-    taps._rules.cache_clear()
-
-
 def test_all_pairs_by_default_and_each_applies():
     chosen = runner.pairs()
     assert len(chosen) == len(set(chosen)) >= 25

@@ -7,7 +7,6 @@ import pytest
 
 from attn_ref.gradcheck import check_gradients
 from attn_ref.gradcheck.runner import pairs, run_pair
-from attn_ref.ops import taps
 from attn_ref.registry import OPERATIONS
 
 from .attention import ATTENTION_BUGS
@@ -16,14 +15,6 @@ from .layers import LAYER_BUGS
 from .page import PAGE, page
 
 EXAMPLES = 3
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    """The sampler keeps what it made of its tables: a bug must find nothing of before, and leave nothing behind."""
-    taps._rules.cache_clear()
-    yield
-    taps._rules.cache_clear()
 
 
 def catchers(bug: Bug) -> list[str]:
