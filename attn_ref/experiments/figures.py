@@ -12,17 +12,16 @@ from attn_ref.experiments.results import order
 from attn_ref.ops.affine import affine_grid
 from attn_ref.ops.coordinates import to_pixels
 from attn_ref.ops.sampling import grid_sample
+from attn_ref.plotting import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "chosen_epochs", "draw_errors", "draw_looking", "new_figure", "quadrilateral"]
+__all__ = ["chosen_epochs", "draw_errors", "draw_looking", "new_figure", "quadrilateral"]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Of the palette of Okabe and Ito, which colour-blind people can tell apart."""
-
-_FRAME = "#F0E442"
+_LINES = [COLOURS[name] for name in ("blue", "red", "green", "purple", "sky", "orange")]
+_FRAME = COLOURS["yellow"]
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -58,7 +57,7 @@ def draw_errors(results: Mapping[str, Any]) -> Figure:
                 panel.plot(
                     [record["epoch"] for record in records],
                     [100 * record["test_error"] for record in records],
-                    color=COLOURS[nets.index(row["net"])],
+                    color=_LINES[nets.index(row["net"])],
                     label=row["net"] if row["seed"] == 0 else None,
                     linewidth=1.4,
                     alpha=0.85,
