@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from attn_ref._console import INTERRUPTED
 from attn_ref._files import reserve, write_bytes
 from attn_ref.bench import machine, report
 from attn_ref.bench.cases import CASES, GROUPS, Case, chosen
@@ -23,7 +24,6 @@ from attn_ref.bench.timing import Settings
 
 __all__ = ["bench", "list_cases"]
 
-_INTERRUPTED = 130
 
 _SECONDS, _QUICK_SECONDS = 4.0, 0.5
 
@@ -138,7 +138,7 @@ def bench(
             Console(stderr=True).print("nothing to draw: no figure is written", highlight=False)
         else:
             write_bytes(figure, plotting.encode(drawn, figure))
-    return 1 if report.wrong(content) else _INTERRUPTED if interrupted else 0
+    return 1 if report.wrong(content) else INTERRUPTED if interrupted else 0
 
 
 def _run(

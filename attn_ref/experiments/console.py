@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.text import Text
 
 from attn_ref import validation
+from attn_ref._console import INTERRUPTED
 from attn_ref.experiments.catalogue import EXPERIMENTS
 from attn_ref.experiments.checkpoints import CheckpointError
 from attn_ref.experiments.experiment import Experiment, Settings, Training
@@ -21,8 +22,6 @@ from attn_ref.experiments.trainer import Progress as Step
 from attn_ref.experiments.workers import run_all
 
 __all__ = ["list_experiments", "run"]
-
-_INTERRUPTED = 130
 
 
 def list_experiments() -> None:
@@ -119,7 +118,7 @@ def run(
             "command goes on from there, to the same results",
             soft_wrap=True,
         )
-        return _INTERRUPTED
+        return INTERRUPTED
     command = _command(name, quick, seeds, only, samples, epochs)
     for path in write_results(folder, collect(trainings, results, settings, command, jobs)):
         print(f"wrote {path}")

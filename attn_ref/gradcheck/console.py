@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,14 +15,13 @@ from rich.text import Text
 
 from attn_ref import __version__, validation
 from attn_ref import backend as _backend
+from attn_ref._console import INTERRUPTED, counting, notes_aside
 from attn_ref._files import reserve, write_bytes
 from attn_ref.gradcheck.properties import PROPERTIES, Property
 from attn_ref.gradcheck.runner import Result, pairs, run
 from attn_ref.registry import OPERATIONS
 
 __all__ = ["check", "list_pairs"]
-
-_INTERRUPTED = 130
 
 
 def list_pairs() -> None:
@@ -89,12 +86,8 @@ def check(
     if json_file is not None:
         reserve("--json", json_file)
     results: list[Result] = []
-    with tempfile.TemporaryDirectory() as scratch:  # Hypothesis keeps notes, here and not in the current folder
-        set_hypothesis_home_dir(scratch)
-        try:
-            interrupted = _run(results, chosen, examples=examples, seed=seed, dtype=dtype, backend=backend)
-        finally:
-            set_hypothesis_home_dir(None)
+    with notes_aside():
+        interrupted = _run(results, chosen, examples=examples, seed=seed, dtype=dtype, backend=backend)
     console = Console()
     console.print(_table(results))
     for result in results:
@@ -110,7 +103,7 @@ def check(
         settings = {"examples": examples, "seed": seed, "dtype": dtype, "backend": backend, "interrupted": interrupted}
         content = {"attn_ref": __version__, **settings, "results": [r.to_dict() for r in results]}
         write_bytes(json_file, json.dumps(content, indent=2).encode() + b"\n")
-    return 1 if failed else _INTERRUPTED if interrupted else 0
+    return 1 if failed else INTERRUPTED if interrupted else 0
 
 
 def error_table(operations: Sequence[str], *, json_file: Path | None, page_file: Path | None) -> int:
@@ -143,15 +136,12 @@ def error_table(operations: Sequence[str], *, json_file: Path | None, page_file:
     found: list[own_error.Row] = []
     total = len(own_error.DTYPES) * sum(len(OPERATIONS[name].variants) for name in operations or OPERATIONS)
     interrupted = False
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        try:
-            for row in own_error.rows(operations, lambda name: bar.update(task, advance=1, description=name)):
+    try:
+        with counting(total) as step:
+            for row in own_error.rows(operations, step):
                 found.append(row)
-        except KeyboardInterrupt:
-            interrupted = True
+    except KeyboardInterrupt:
+        interrupted = True
     Console().print(_error_table(found))
     worst = max((row.worst for row in found), default=0.0)
     done = f"{len(found)} of {total} done before Ctrl-C; " if interrupted else ""
@@ -161,7 +151,7 @@ def error_table(operations: Sequence[str], *, json_file: Path | None, page_file:
         write_bytes(json_file, json.dumps(content, indent=1).encode() + b"\n")
     if page_file is not None and not interrupted:
         write_bytes(page_file, own_error.page(found).encode())
-    return 1 if worst > 1 else _INTERRUPTED if interrupted else 0
+    return 1 if worst > 1 else INTERRUPTED if interrupted else 0
 
 
 def _error_table(found: Sequence[Any]) -> Table:

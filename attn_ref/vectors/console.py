@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from attn_ref._console import INTERRUPTED, counting
 from attn_ref._files import reserve, write_bytes
 from attn_ref.vectors import suite
 from attn_ref.vectors.cases import problems
@@ -20,7 +19,6 @@ from attn_ref.verify.diagnosis import diagnose
 
 __all__ = ["check", "write"]
 
-_INTERRUPTED = 130
 _SHOWN, _DIAGNOSES = 10, 2
 
 
@@ -35,12 +33,12 @@ def write(folder: Path) -> int:
     suite.check_folder(folder)
     chosen = problems()
     try:
-        with _bar(len(chosen)) as step:
+        with counting(len(chosen)) as step:
             made = suite.content(chosen, step)
         found = suite.write(folder, made)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; nothing was written")
-        return _INTERRUPTED
+        return INTERRUPTED
     cases = sum(len(problem.dtypes) for problem in chosen)
     size = sum(map(len, made.values())) / 1e6
     print(f"wrote {folder}: {cases} cases, {len(made)} files, {size:.1f} MB, schema {suite.SCHEMA_VERSION}")
@@ -81,11 +79,11 @@ def check(folder: Path, results: Path, *, require: Sequence[str], strict: bool, 
         reserve("--json", json_file)
     read = suite.Suite.read(folder)
     try:
-        with _bar(len(read.cases)) as step:
+        with counting(len(read.cases)) as step:
             judged = required(judge(read, results, step), require)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; nothing was judged")
-        return _INTERRUPTED
+        return INTERRUPTED
     bad = ("wrong", "acceptable") if strict else ("wrong",)
     failed = [one for one in judged if one.verdict in bad]
     console = Console()
@@ -103,16 +101,6 @@ def check(folder: Path, results: Path, *, require: Sequence[str], strict: bool, 
         told = {"suite": read.sha256, "counts": dict(counts), "judgements": [one.to_dict() for one in judged]}
         write_bytes(json_file, json.dumps(told, indent=1).encode() + b"\n")
     return 1 if failed else 0
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar, on stderr and only if someone watches; what it gives is called for each piece of work."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
 
 
 def _table(judged: Sequence[Judgement]) -> Table:

@@ -5,25 +5,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from attn_ref._console import INTERRUPTED, notes_aside
 from attn_ref._files import reserve, write_bytes
 from attn_ref.verify.adapters import ADAPTERS
 from attn_ref.verify.candidate import load
 from attn_ref.verify.identification import identify
 from attn_ref.verify.verification import verify
 
-__all__ = ["INTERRUPTED", "asked", "identified", "run"]
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+__all__ = ["asked", "identified", "run"]
 
 
 def asked(only: Sequence[str], align_corners: bool | None) -> dict[str, list[Any]]:
@@ -124,8 +120,7 @@ def run(
         bar.start()  # not before there is something to show: an error is one line
         bar.update(task, completed=done, total=total, description=f"{operation}: {word}")
 
-    with tempfile.TemporaryDirectory() as scratch:  # Hypothesis keeps notes, here and not in the current folder
-        set_hypothesis_home_dir(scratch)
+    with notes_aside():
         try:
             report = verify(
                 operation,
@@ -141,7 +136,6 @@ def run(
                 progress=step,
             )
         finally:
-            set_hypothesis_home_dir(None)
             if bar.live.is_started:  # stopping prints a line
                 bar.stop()
     print(report)  # plain: rich would wrap the snippet

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from attn_ref._console import INTERRUPTED
 from attn_ref._files import reserve, write_bytes
 from attn_ref.verify.onnx_model import Checked, told, verify_onnx
 
 __all__ = ["check"]
 
-_INTERRUPTED = 130
 _SHOWN, _DIAGNOSES = 3, 2
 
 
@@ -52,7 +52,7 @@ def check(model: Path, *, json_file: Path | None) -> int:
             found = verify_onnx(model, lambda name: bar.update(task, description=name))
     except KeyboardInterrupt:
         watched.print("stopped; nothing was judged")
-        return _INTERRUPTED
+        return INTERRUPTED
     Console().print(_table(found))
     for one in found:
         _tell(one)
