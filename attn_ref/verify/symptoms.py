@@ -36,9 +36,9 @@ def symptoms(operation: str, failures: Sequence[Failure], seen: Sequence[Observa
     list of str
         At least one sentence.
     """
-    wrong = [one for one in seen if one.wrong][:_FEW]
-    right = [one for one in seen if not one.wrong]
-    told = [*_kinds(failures), *_results(wrong, right), *_circumstances(wrong, right)]
+    every = [one for one in seen if one.wrong]
+    wrong, right = every[:_FEW], [one for one in seen if not one.wrong]
+    told = [*_kinds(failures), *_results(every, right), *_circumstances(wrong, right)]
     pairs = [(one, expected(one)) for one in wrong if one.interval is not None]
     judged = [(one, truth) for one, truth in pairs if truth is not None]
     for function, of in dict.fromkeys((one.function, one.of) for one, _ in judged):

@@ -290,3 +290,36 @@ def test_a_candidate_that_returns_nothing_in_some_cases_is_not_said_to_be_wrong_
     (told,) = report.diagnoses
     assert "RuntimeError: one row only" in told.sentence
     assert "only with ;" not in told.sentence
+
+
+def test_alignment_flipped_in_the_backward_pass_alone_is_named_in_every_mode_and_padding():
+    """Cubic reflection folds in the flipped period, too."""
+
+    def forward(input, grid, *, mode, padding_mode, align_corners):
+        options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+        return attn_ref.grid_sample(input, grid, **options)
+
+    def backward(grad_output, input, grid, *, mode, padding_mode, align_corners):
+        options = {"mode": mode, "padding_mode": padding_mode, "align_corners": not align_corners}
+        return attn_ref.grid_sample_backward(grad_output, input, grid, **options)
+
+    report = verify("grid_sample", forward, backward, options={"ndim": [2]}, examples=40)
+    first = report.diagnoses[0]
+    assert first.name == "align_corners flipped, in the backward pass alone"
+    assert first.certain
+
+
+def test_what_is_wrong_in_a_later_case_is_not_said_to_be_right():
+    def forward(input, grid, *, mode, padding_mode, align_corners):
+        options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+        return attn_ref.grid_sample(input, grid, **options)
+
+    def backward(grad_output, input, grid, *, mode, padding_mode, align_corners):
+        options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+        found = attn_ref.grid_sample_backward(grad_output, input, grid, **options)
+        return found._replace(input=found.input * 1.37 + 0.01, grid=np.cbrt(found.grid) + 0.3)
+
+    report = verify("grid_sample", forward, backward, options={"ndim": [2]}, examples=40)
+    told = report.diagnoses[-1].sentence
+    assert "Right: forward. Wrong: " in told
+    assert "gradient of input" in told.partition("Wrong: ")[2].partition(".")[0]

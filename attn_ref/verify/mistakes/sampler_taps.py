@@ -20,7 +20,7 @@ from attn_ref.ops.interpolation import MODES, Interpolation
 from attn_ref.registry.operation import Options
 from attn_ref.verify.bounds import FORMATS
 from attn_ref.verify.mistakes.recipe import Floats
-from attn_ref.verify.mistakes.slips import FOLDS, MAPS, ROUNDINGS, SCALES, SLOPES, WITHIN, Fold
+from attn_ref.verify.mistakes.slips import EDGES, FOLDS, MAPS, ROUNDINGS, SCALES, SLOPES, WITHIN, Fold
 
 __all__ = ["ORDERS", "Sampler", "Table", "table"]
 
@@ -303,7 +303,8 @@ class _Axis:
             q, folded = self.fold(p)
             slope = SLOPES[self.spec.slope](self.fold, p, g) if folded is not None else slope
         elif self.padding == "reflection":
-            q = PADDINGS["reflection"].bring_near(np, p, self.size, self.aligned)
+            edges = EDGES.get(self.spec.fold, EDGES["as asked"])  # whole periods of the fold itself
+            q = PADDINGS["reflection"].bring_near(np, p, self.size, edges(self.aligned))
         lost = np.isnan(q[0])
         q = np.where(np.isnan(q), -10.0, np.clip(q, -4.0 * self.size - 8, 4.0 * self.size + 8))
         whole = ROUNDINGS[self.spec.rounding if interpolation.rounds else self.spec.cell](q)

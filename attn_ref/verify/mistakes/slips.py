@@ -15,7 +15,7 @@ from attn_ref.conventions.pixel_maps import PIXEL_MAPS, PixelMap
 from attn_ref.ops.boundary import PADDINGS, Padding
 from attn_ref.verify.mistakes.recipe import Floats, Point
 
-__all__ = ["FACTORS", "FOLDS", "MAPS", "ROUNDINGS", "SCALES", "SLOPES", "WITHIN", "Fold"]
+__all__ = ["EDGES", "FACTORS", "FOLDS", "MAPS", "ROUNDINGS", "SCALES", "SLOPES", "WITHIN", "Fold"]
 
 Fold = Callable[[Floats], tuple[Any, Any]]
 
@@ -73,14 +73,24 @@ def _wrapped(padding: Padding, p: Floats, size: int, aligned: bool) -> tuple[Any
     return np.mod(p, size), np.ones_like(p)
 
 
+EDGES: dict[str, Callable[[bool], bool]] = {
+    "as asked": lambda aligned: aligned,
+    "about the other edge": lambda aligned: not aligned,
+    "about the centres": lambda _: True,
+    "about the edges": lambda _: False,
+}
+"""Whether reflection is about the centres of the edge pixels, for each value of align_corners."""
+
+
+def _about(edges: Callable[[bool], bool]) -> Callable[[Padding, Floats, int, bool], tuple[Any, Any]]:
+    return lambda padding, p, size, aligned: _folded(padding, p, size, edges(aligned))
+
+
 FOLDS: dict[str, Callable[[Padding, Floats, int, bool], tuple[Any, Any]]] = {
-    "as asked": _folded,
-    "about the other edge": lambda padding, p, size, aligned: _folded(padding, p, size, not aligned),
+    **{name: _about(edges) for name, edges in EDGES.items()},
     "about the other edge, in its own period": lambda padding, p, size, aligned: padding.fold(
         np, padding.bring_near(np, p, size, aligned), size, not aligned
     ),
-    "about the centres": lambda padding, p, size, _: _folded(padding, p, size, True),
-    "about the edges": lambda padding, p, size, _: _folded(padding, p, size, False),
     "once": _folded_once,
     "wrapped": _wrapped,
 }
