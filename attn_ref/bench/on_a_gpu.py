@@ -97,7 +97,15 @@ def _placed(backend: Backend, prepare: Preparation) -> Preparation:
 
 def _waited_for(backend: Backend, work: Work) -> Work:
     cuda = backend.xp.cuda
-    before, behind = cuda.Event(), cuda.Event()
+
+    def results(result: Any) -> tuple[Array, ...]:
+        return tuple(backend.to_host(array) for array in work.results(result))
+
+    return _between(cuda.Event(), cuda.Event(), cuda.get_elapsed_time, Work(work.run, results))
+
+
+def _between(before: Any, behind: Any, milliseconds: Callable[[Any, Any], float], work: Work) -> Work:
+    """The work between two events of a device, and waiting for the second."""
 
     def run() -> Any:
         result = work.run()
@@ -108,12 +116,9 @@ def _waited_for(backend: Backend, work: Work) -> Work:
     def elapsed() -> float:
         before.record()
         run()
-        return float(cuda.get_elapsed_time(before, behind)) / 1e3
+        return float(milliseconds(before, behind)) / 1e3
 
-    def results(result: Any) -> tuple[Array, ...]:
-        return tuple(backend.to_host(array) for array in work.results(result))
-
-    return Work(run, results, elapsed)
+    return Work(run, work.results, elapsed)
 
 
 def _peak_of(backend: Backend, kinds: dict[str, Preparation]) -> Callable[[Case, str, int], Peak]:
@@ -145,19 +150,7 @@ def _waited_for_torch(prepare: Preparation) -> Preparation:
 
     def waited(work: Work) -> Work:
         before, behind = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-
-        def run() -> Any:
-            result = work.run()
-            behind.record()
-            behind.synchronize()
-            return result
-
-        def elapsed() -> float:
-            before.record()
-            run()
-            return float(before.elapsed_time(behind)) / 1e3
-
-        return Work(run, work.results, elapsed)
+        return _between(before, behind, torch.cuda.Event.elapsed_time, work)
 
     return lambda case, arrays: {part: waited(work) for part, work in prepare(case, arrays).items()}
 
