@@ -23,7 +23,7 @@ from attn_ref.gradcheck.properties import PROPERTIES, examine
 from attn_ref.gradcheck.subject import Subject
 from attn_ref.registry import OPERATIONS, Call, Operation
 
-__all__ = ["Failure", "Result", "pairs", "run", "run_pair"]
+__all__ = ["Failure", "Result", "drawing", "pairs", "run", "run_pair"]
 
 
 @dataclass(frozen=True)
@@ -176,15 +176,9 @@ def run_pair(
     return Result(operation.name, name, count, worst, time.perf_counter() - start, failure)
 
 
-def _explore(
-    subject: Subject, name: str, calls: st.SearchStrategy[Call], examples: int, random_seed: int, shrink: bool
-) -> tuple[int, float, Failure | None]:
-    """Draw calls until one fails; Hypothesis shrinks it, if asked to, and runs the smallest one last."""
-    count, worst = 0, 0.0
-    last: Call | None = None
-
-    @seed(random_seed)
-    @settings(
+def drawing(examples: int, *, shrink: bool) -> settings:
+    """How Hypothesis is to draw calls: so many, keeping no notes; and whether to look for the smallest that fails."""
+    return settings(
         max_examples=examples,
         deadline=None,
         database=None,
@@ -193,6 +187,17 @@ def _explore(
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck),
     )
+
+
+def _explore(
+    subject: Subject, name: str, calls: st.SearchStrategy[Call], examples: int, random_seed: int, shrink: bool
+) -> tuple[int, float, Failure | None]:
+    """Draw calls until one fails; Hypothesis shrinks it, if asked to, and runs the smallest one last."""
+    count, worst = 0, 0.0
+    last: Call | None = None
+
+    @seed(random_seed)
+    @drawing(examples, shrink=shrink)
     @given(calls)
     def explore(call: Call) -> None:
         nonlocal count, worst, last

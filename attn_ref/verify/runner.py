@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from attn_ref.gradcheck import strategies
+from attn_ref.gradcheck.runner import drawing
 from attn_ref.gradcheck.strategies import signed
 from attn_ref.registry import Call
 from attn_ref.verify.corners import CORNERS, RISKY
@@ -170,15 +171,7 @@ class Run:
         best: list[str] = []
 
         @seed(random_seed)
-        @settings(
-            max_examples=count,
-            deadline=None,
-            database=None,
-            print_blob=False,
-            report_multiple_bugs=False,
-            phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
-            suppress_health_check=list(HealthCheck),
-        )
+        @drawing(count, shrink=shrink)
         @given(st.data())
         def explore(data: st.DataObject) -> None:
             kind = data.draw(st.sampled_from(kinds))
