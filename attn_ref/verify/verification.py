@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -115,7 +114,7 @@ def verify(
     >>> report.passed
     False
     """
-    chosen = _operation(operation)
+    chosen = OPERATIONS[validation.choice("operation", operation, OPERATIONS)]
     functions = {"forward": forward, "backward": backward, "jvp": jvp, "double_backward": double_backward}
     given = {name: function for name, function in functions.items() if function is not None}
     _check_functions(chosen, given, convention is not None)
@@ -224,7 +223,7 @@ def replay(
     Traceback (most recent call last):
     attn_ref.verify.report.VerificationError: value, forward: output: at [0, 0]: 1, expected 0 ...
     """
-    language = language_of(_operation(operation), convention)
+    language = language_of(OPERATIONS[validation.choice("operation", operation, OPERATIONS)], convention)
     candidate = Candidate(functions, adapter)
     options = dict(options)
     left_out = {name for name in options if name != "absent" and not accepts(functions["forward"], name)}
@@ -245,14 +244,6 @@ class _Passing:
         """Ask without them."""
         kept = {name: value for name, value in question.options.items() if name not in self.left_out}
         return self.candidate.ask(question._replace(options=kept))
-
-
-def _operation(name: object) -> Operation:
-    if isinstance(name, str) and name in OPERATIONS:
-        return OPERATIONS[name]
-    near = difflib.get_close_matches(str(name), OPERATIONS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"operation={name!r} is unknown: expected one of {', '.join(OPERATIONS)}{hint}")
 
 
 def _check_functions(operation: Operation, given: Mapping[str, Callable[..., Any]], in_convention: bool) -> None:
