@@ -166,6 +166,12 @@ class _Whole:
         return rows
 
 
+np.empty(2**25 - 2**16, np.uint8)
+"""Keep freed memory: glibc gives it back to the system where more lies free than twice the largest block that was freed
+and is below 32 MiB, and what is given back has to be asked for again, page by page, in the next call. So one block of
+nearly that size is asked for, never touched, and freed. Elsewhere this does nothing.
+"""
+
 WHOLE = _Whole()
 _FEW = 8
 """Channels below which planes are faster than rows."""

@@ -2,8 +2,9 @@
 
 Each channel stands alone, in a frame of zeros wide enough for every tap of every point, so that a tap is read without
 asking whether it is inside. A tap table is worked through in blocks of points whose intermediate results stay in the
-cache; the weights of the K taps of a point are never formed, since they are products, one factor an axis: sums over
-taps are taken axis by axis.
+cache; the weights of the K taps of a point are never formed for reading, since they are products, one factor an axis:
+sums over taps are taken axis by axis. What the backward pass needs of a point, its place in the image and its
+products, is found once for both gradients.
 
 Every call of NumPy takes the interpreter's lock for about a microsecond, and a thread that has to wait for it loses
 several. So calls are few and long: all axes, and all taps along an axis, at once.
@@ -13,7 +14,7 @@ Everything is partitioned by shape. What is summed into an image is summed in a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any
@@ -21,16 +22,16 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from attn_ref._threads import run
+from attn_ref._threads import results, run
 
 __all__ = [
     "blocks",
     "derivatives",
     "frame_of",
-    "framed_planes",
     "gather",
     "scaled",
     "scatter",
+    "scatter_and_weigh",
     "taps_in",
     "weigh",
     "within",
@@ -46,8 +47,6 @@ _BYTES = 2**18
 """What one number for each point of a block takes, 2¹⁶ points in float32. With shorter calls, threads wait for the lock
 longer than they work."""
 
-_LARGE = 2**17
-"""Points of a sample above which they are added up block by block; of smaller samples, half as many are at once."""
 _AT_ONCE = 2**14
 """Numbers below which NumPy adds them up faster than SciPy makes a matrix of them."""
 
@@ -55,46 +54,155 @@ _AT_ONCE = 2**14
 def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
     """S X or a derivative of it. X (N, R, C) -> (N, P, C), a plane a channel."""
     channels = X.shape[2]
-    framed, pixels = framed_planes(X, table.space)
     Y = np.empty((table.batch, channels, table.points), X.dtype).swapaxes(1, 2)
+    frames, groups = _frames(table, X), _groups(table, channels)
 
-    def one(place: tuple[slice, slice]) -> None:
-        block = table.block(place)
-        taps = taps_in(block, range(place[0].start, place[0].stop), channels * pixels, np.intp)
-        factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
-        for c in _groups(block.shape, channels):
-            values = _read(framed, _of_channels(taps, c, pixels))
-            for along in reversed(factors):  # x first
-                values = _sum(_along(values, len(along)), along, own=True)
-            Y[(*place, c)] = block.scaled(axes, values[0].swapaxes(1, 2))
+    def one(task: _Task) -> None:
+        samples, parts = task
+        framed = frames(samples)
+        for points in parts:
+            block = table.block((samples, points))
+            taps = _widened(_taps(block))
+            factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
+            for c in groups:
+                values = _read(framed, taps, c)
+                for along in reversed(factors):  # x first
+                    values = _sum(_along(values, len(along)), along, own=True)
+                Y[samples, points, c] = block.scaled(axes, values[0].swapaxes(1, 2))
 
-    run(one, blocks(table.batch, table.points, X.itemsize))
+    run(one, _tasks(table, X.itemsize))
     return Y
+
+
+def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
+    """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C), a plane a channel."""
+    return _pass(table, Y, axes, (), None)[0]
 
 
 def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> Array:
     """Σ_c Y ∘ (S_axes X) for each of the W wanted axes. Y (N, P, C), X (N, R, C) -> (N, P, W)."""
-    channels = X.shape[2]
-    framed, pixels = framed_planes(X, table.space)
-    found = np.empty((table.batch, table.points, len(wanted)), X.dtype)
-    if channels == 0:
-        found[...] = 0
-        return found
+    return _pass(table, Y, None, wanted, X)[1]
 
-    def one(place: tuple[slice, slice]) -> None:
-        block = table.block(place)
-        taps = taps_in(block, range(place[0].start, place[0].stop), channels * pixels, np.intp)
-        D = None  # ⟨Y, X[tap]⟩, (K, n, p)
-        for c in _groups(block.shape, channels):
-            products = _read(framed, _of_channels(taps, c, pixels))  # (K, n, c, p)
-            products *= Y[(*place, c)].swapaxes(1, 2)
-            some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
-            D = some if D is None else np.add(D, some, out=D)
-        for i, derivative in enumerate(derivatives(block, wanted, D)):
-            found[(*place, i)] = derivative
 
-    run(one, blocks(table.batch, table.points, X.itemsize))
-    return found
+def scatter_and_weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> tuple[Array, Array]:
+    """Sᵀ Y, and Σ_c Y ∘ (S_axes X) for each of the wanted axes, with the geometry of each point made once."""
+    return _pass(table, Y, (), wanted, X)
+
+
+def _pass(
+    table: Any, Y: Array, axes: tuple[int, ...] | None, wanted: Sequence[tuple[int, ...]], X: Array | None
+) -> tuple[Any, Any]:
+    """Go over the points once, with Y (N, P, C).
+
+    Sums up Sᵀ Y, or its derivative with respect to ``axes``, unless those are None; and Σ_c Y ∘ (S_axes X) for each of
+    the wanted axes. -> (N, R, C) or None, (N, P, W).
+    """
+    N, P, channels = Y.shape
+    dX = None if axes is None or N == 1 else np.empty((N, channels, *table.space), Y.dtype)
+    found = np.empty((N, P, len(wanted)), Y.dtype)
+    frames = _frames(table, X) if X is not None and not (table.flat and all(wanted)) else None
+    groups = _groups(table, channels)
+
+    def one(task: _Task) -> _Sums | None:
+        samples, parts = task
+        framed = None if frames is None else frames(samples)
+        sums = None if axes is None else _Sums(table.space, samples.stop - samples.start, len(groups))
+        for points in parts:
+            block = table.block((samples, points))
+            taps = _taps(block)
+            wide = _widened(taps)
+            weights = [] if axes is None else [_wide(weight) for weight in block.weights(axes)]
+            D = None  # ⟨Y, X[tap]⟩, (K, n, p)
+            for g, c in enumerate(groups):
+                y = Y[samples, points, c]
+                if sums is not None:
+                    terms = block.scaled(axes, y) if axes else y
+                    sums.add(g, taps, wide, weights, terms.swapaxes(1, 2))
+                if framed is not None:
+                    products = _read(framed, wide, c)  # (K, n, c, p)
+                    products *= y.swapaxes(1, 2)
+                    some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
+                    D = some if D is None else np.add(D, some, out=D)
+            if wanted:
+                D = np.zeros((table.taps, *block.shape), Y.dtype) if D is None else D
+                for i, derivative in enumerate(derivatives(block, wanted, D)):
+                    found[samples, points, i] = derivative
+        if sums is None or dX is None:
+            return sums
+        sums.copy_to(dX, samples, groups)
+        return None
+
+    tasks = _tasks(table, Y.itemsize)
+    if N == 1 and axes is not None:  # each half of the points has an image of its own
+        tasks = _halves(tasks)
+    halves = results(one, tasks)
+    if axes is None:
+        return None, found
+    if dX is None:
+        frames = None  # their memory is needed
+        dX = np.empty((N, channels, *table.space), Y.dtype)
+        while len(halves) > 1:
+            halves[0] += halves.pop()
+        for half in halves:
+            half.copy_to(dX, slice(0, 1), groups)
+    if not tasks:
+        dX[...] = 0
+    return dX.reshape(N, channels, prod(table.space)).swapaxes(1, 2), found
+
+
+class _Sums:
+    """Images that are being summed up, in frames, by groups of channels."""
+
+    def __init__(self, space: tuple[int, ...], count: int, groups: int) -> None:
+        frame, self.lead, self.inner = frame_of(space)
+        self.shape = (count, *frame)
+        self.length = self.lead + prod(self.shape)
+        self.images: list[Any] = [None] * groups
+
+    def add(self, g: int, taps: list[_Tap], wide: list[_Tap], weights: list[Any], y: Array) -> None:
+        """Add the weights times y (n, c, p) to the pixels that the taps read, in the order of taps and points.
+
+        ``add.at`` holds the interpreter's lock, so that threads wait for each other, but it adds to the image in place.
+        SciPy's products are faster but make an image of their own, which costs more where points are few beside it.
+        """
+        entries, length = len(taps) * y.size, y.shape[1] * self.length
+        image = self.images[g]
+        if entries < _AT_ONCE or (image is not None and length > entries):
+            if image is None:
+                image = np.zeros(length, y.dtype)
+            for (tap, shift), weight in zip(
+                _of_channels(wide, slice(0, y.shape[1]), self.length), weights, strict=True
+            ):
+                np.add.at(image[shift:], tap.reshape(-1), (weight * y).reshape(-1))
+        else:
+            summed = self._summed(taps, weights, y, length)
+            image = summed if image is None else np.add(image, summed, out=image)
+        self.images[g] = image
+
+    def _summed(self, taps: list[_Tap], weights: list[Any], y: Array, length: int) -> Array:
+        """All taps at once, as the one column of a sparse matrix. -> (length,)."""
+        integer = np.int32 if length < 2**31 else np.int64
+        index = np.empty((len(taps), *y.shape), integer)
+        values = np.empty(index.shape, y.dtype)
+        apart = np.arange(y.shape[1], dtype=integer)[:, None] * integer(self.length)
+        for (tap, shift), weight, at, value in zip(taps, weights, index, values, strict=True):
+            np.add(tap[:, None], apart + integer(shift), out=at)
+            np.multiply(weight, y, out=value)
+        starts = np.array([0, index.size], integer)
+        column = sparse.csc_array((values.reshape(-1), index.reshape(-1), starts), shape=(length, 1))
+        sums: Array = column @ np.ones(1, y.dtype)
+        return sums
+
+    def __iadd__(self, other: _Sums) -> _Sums:
+        for image, more in zip(self.images, other.images, strict=True):
+            image += more
+        return self
+
+    def copy_to(self, dX: Array, samples: slice, groups: list[slice]) -> None:
+        """Copy the images out of their frames, into dX (N, C, …)."""
+        for image, c in zip(self.images, groups, strict=True):
+            framed = image.reshape(-1, self.length)[:, self.lead :].reshape(-1, *self.shape)  # (c, n, …)
+            dX[samples, c] = framed[:, :, *self.inner].swapaxes(0, 1)
 
 
 def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
@@ -115,57 +223,6 @@ def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list
     return [block.scaled(axes, sums[count][0]) for axes, count in zip(wanted, counts, strict=True)]
 
 
-def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
-    """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C), a plane a channel."""
-    if axes:
-        Y = scaled(table, axes, Y)
-    X = np.empty((table.batch, Y.shape[2], *table.space), Y.dtype)
-    if table.points <= _LARGE:
-        samples = blocks(table.batch, table.points, 1, max(table.points, _LARGE // 2))
-        run(lambda place: _scatter_samples(table, axes, place[0], Y, X), samples)
-        if not samples:
-            X[...] = 0
-    else:
-        _scatter_points(table, axes, Y, X)
-    return X.reshape(table.batch, Y.shape[2], prod(table.space)).swapaxes(1, 2)
-
-
-def _scatter_samples(table: Any, axes: tuple[int, ...], samples: slice, Y: Array, X: Array) -> None:
-    """Sᵀ Y of some samples, all taps at once, into X (N, C, …)."""
-    frame, lead, inner = frame_of(table.space)
-    index, weight = _entries(table, axes, samples)
-    _, n, p = index.shape
-    length = lead + n * prod(frame)
-    for c in _groups((n, p), Y.shape[2]):
-        y = np.moveaxis(Y[samples, :, c], 2, 0)[:, None]  # (c, 1, n, p)
-        apart = np.arange(len(y), dtype=index.dtype)[:, None, None, None] * length
-        sums = _summed(index + apart if len(y) > 1 else index, weight * y, len(y) * length)
-        images = sums.reshape(len(y), length)[:, lead:].reshape(len(y), n, *frame)
-        X[samples, c] = images[:, :, *inner].swapaxes(0, 1)
-
-
-def _scatter_points(table: Any, axes: tuple[int, ...], Y: Array, X: Array) -> None:
-    """Sᵀ Y of large samples, block by block, into X (N, C, …).
-
-    ``add.at`` holds the interpreter's lock, so that threads would wait for each other; but it adds to the image in
-    place, and SciPy's products would each make an image of their own.
-    """
-    N, P, channels = Y.shape
-    frame, lead, inner = frame_of(table.space)
-    pixels = prod(frame)
-    sums = np.zeros(lead + N * channels * pixels, Y.dtype)
-    for place in blocks(N, P, Y.itemsize):
-        block = table.block(place)
-        taps = taps_in(block, range(place[0].start, place[0].stop), channels * pixels, np.intp)
-        weights = block.weights(axes)
-        room = np.empty(block.shape, Y.dtype)
-        for c in range(channels):
-            for (tap, shift), weight in zip(taps, weights, strict=True):
-                np.multiply(weight, Y[(*place, c)], out=room)
-                np.add.at(sums[c * pixels + shift :], tap.reshape(-1), room.reshape(-1))
-    X[...] = sums[lead:].reshape(N, channels, *frame)[:, :, *inner]
-
-
 def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Y as a derivative takes it: per unit of the grid, 0 where that is 0 by definition."""
     result = np.empty((Y.shape[0], Y.shape[2], Y.shape[1]), Y.dtype).swapaxes(1, 2)
@@ -180,6 +237,9 @@ def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
 # ---------------------------------------------------------------------------------------------------------------------
 # Taps in frames
 
+_Tap = tuple[Array, int]
+"""Where a tap of each point of a block lies, (n, p), and what to add to that."""
+
 
 @lru_cache(maxsize=64)
 def frame_of(space: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[slice, ...]]:
@@ -189,23 +249,34 @@ def frame_of(space: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[slice,
     return frame, lead, tuple(slice(0, size) for size in space)
 
 
-def framed_planes(X: Array, space: tuple[int, ...]) -> tuple[Array, int]:
-    """Copy planes into frames of zeros. X (N, R, C) -> (lead + N · C · R',), R'."""
-    batch, _, channels = X.shape
+def _frames(table: Any, X: Array) -> Callable[[slice], Array]:
+    """Return a function that frames some samples of X (N, R, C); a single one is framed once for all."""
+    if table.batch > 1:
+        return lambda samples: _framed(X[samples], table.space)
+    framed = _framed(X, table.space)
+    return lambda _: framed
+
+
+def _framed(X: Array, space: tuple[int, ...]) -> Array:
+    """Copy planes into frames of zeros, one sample after the other. X (n, R, C) -> (C, lead + n · R')."""
+    n, _, channels = X.shape
     frame, lead, inner = frame_of(space)
-    everything = np.zeros(lead + batch * channels * prod(frame), X.dtype)
-    framed = everything[lead:].reshape(batch * channels, *frame)
-    source = X.swapaxes(1, 2).reshape(batch * channels, *space)
+    everything = np.empty((channels, lead + n * prod(frame)), X.dtype)
+    framed = everything[:, lead:].reshape(channels, n, *frame)
+    source = X.swapaxes(1, 2).reshape(n, channels, *space).swapaxes(0, 1)
+    everything[:, :lead] = 0
+    for a, size in enumerate(space):
+        framed[(slice(None), slice(None), *inner[:a], slice(size, None))] = 0
 
     def copy(some: slice) -> None:
-        framed[(some, *inner)] = source[some]
+        framed[(slice(None), slice(None), some, *inner[1:])] = source[:, :, some]
 
-    run(copy, [some for some, _ in blocks(batch * channels, prod(frame), 1, 2**18)])
-    return everything, prod(frame)
+    run(copy, _cut(space[0], X.size / 2**18))
+    return everything
 
 
-def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any) -> list[tuple[Array, int]]:
-    """Where the taps of a block lie in frames, x fastest: indices (n, p), and what to add to each.
+def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any = None) -> list[_Tap]:
+    """Where the taps of a block lie in frames, x fastest, as narrow integers unless told otherwise.
 
     The zeros before the first frame count; ``places`` says at which place among frames, so many numbers apart, each
     sample stands.
@@ -215,6 +286,7 @@ def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any)
     strides = [prod(frame[len(frame) - a :]) for a in block.axes]
     start = lead + np.asarray(places)[:, None] * apart  # (n, 1)
     narrow = np.int32 if start.max() + apart + prod(frame) < 2**31 else np.int64
+    integer = integer or narrow
     start = start.astype(narrow)
     if rules.places is None:  # the taps of a cell lie beside each other
         index = block.cell[-1].astype(narrow, copy=False)
@@ -232,39 +304,35 @@ def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any)
     return [(row.astype(integer, copy=False), 0) for row in rows]
 
 
-def _of_channels(taps: list[tuple[Array, int]], channels: slice, pixels: int) -> list[tuple[Array, int]]:
+def _taps(block: Any) -> list[_Tap]:
+    """Where the taps of a block lie in frames that hold its samples alone."""
+    return taps_in(block, range(block.shape[0]), prod(frame_of(block.rules.space)[0]))
+
+
+def _widened(taps: list[_Tap]) -> list[_Tap]:
+    """The same as integers of the width with which NumPy reads: made once, not for each call."""
+    made = {id(tap): tap.astype(np.intp, copy=False) for tap, _ in taps}
+    return [(made[id(tap)], shift) for tap, shift in taps]
+
+
+def _of_channels(taps: list[_Tap], channels: slice, length: int) -> list[_Tap]:
     """Taps of some channels, (n, c, p), of those of the first, (n, p)."""
-    first, count = channels.start * pixels, channels.stop - channels.start
-    apart = np.arange(count)[:, None] * pixels
-    found, given, index = [], None, None
-    for tap, shift in taps:
-        if tap is not given:  # often it is
-            given, index = tap, tap[:, None] + apart if count > 1 else tap[:, None]
-        found.append((index, first + shift))
-    return found
+    first, count = channels.start * length, channels.stop - channels.start
+    if count == 1:
+        return [(tap[:, None], first + shift) for tap, shift in taps]
+    apart = np.arange(count)[:, None] * length
+    made = {id(tap): tap[:, None] + apart for tap, _ in taps}
+    return [(made[id(tap)], first + shift) for tap, shift in taps]
 
 
-def _read(framed: Array, taps: list[tuple[Array, int]]) -> Array:
-    """Read taps (n, c, p). Their indices are valid: ``clip`` keeps NumPy from looking, in a buffer. -> (K, n, c, p)."""
+def _read(framed: Array, taps: list[_Tap], channels: slice) -> Array:
+    """Read taps of some channels. Their indices are valid: ``clip`` keeps NumPy from looking. -> (K, n, c, p)."""
+    taps = _of_channels(taps, channels, framed.shape[1])
+    everything = framed.reshape(-1)
     values = np.empty((len(taps), *taps[0][0].shape), framed.dtype)
     for (tap, shift), into in zip(taps, values, strict=True):
-        framed[shift:].take(tap, out=into, mode="clip")
+        everything[shift:].take(tap, out=into, mode="clip")
     return values
-
-
-def _entries(table: Any, axes: tuple[int, ...], samples: slice) -> tuple[Array, Array]:
-    """Where the taps of some samples lie in frames of their own, and their weights. (K, n, p) each, x fastest."""
-    n, p, pixels = samples.stop - samples.start, table.points, prod(frame_of(table.space)[0])
-    integer = np.int32 if max((n + 1) * pixels, table.taps * n * p) < 2**30 else np.int64
-    index = np.empty((table.taps, n, p), integer)
-    weight = np.empty((table.taps, n, p), table.dtype)
-    for some, here in blocks(n, p, weight.itemsize):
-        block = table.block((within(samples, some), here))
-        for (tap, shift), into in zip(taps_in(block, range(n)[some], pixels, integer), index, strict=True):
-            np.add(tap, integer(shift), out=into[some, here])
-        for one, into in zip(block.weights(axes), weight, strict=True):
-            into[some, here] = one
-    return index, weight
 
 
 def within(outer: slice, inner: slice) -> slice:
@@ -272,20 +340,11 @@ def within(outer: slice, inner: slice) -> slice:
     return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
-def _summed(index: Array, values: Array, length: int) -> Array:
-    """Σ of the values with the same index, in their order. -> (length,)."""
-    index, values = index.reshape(-1), values.reshape(-1)
-    if index.size < _AT_ONCE:
-        sums = np.zeros(length, values.dtype)
-        np.add.at(sums, index, values)
-        return sums
-    starts = np.array([0, index.size], index.dtype)  # they are the one column of a sparse matrix
-    column: Array = sparse.csc_array((values, index, starts), shape=(length, 1)) @ np.ones(1, values.dtype)
-    return column
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Sums, and how work is cut
+
+_Task = tuple[slice, list[slice]]
+"""Some samples, and parts of their points to be worked through one by one."""
 
 
 def _factors(block: Any, axes: tuple[int, ...]) -> list[list[Any]]:
@@ -318,12 +377,12 @@ def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> A
     return total
 
 
-def blocks(batch: int, points: int, itemsize: int, size: int = _BYTES) -> list[tuple[slice, slice]]:
+def blocks(batch: int, points: int, itemsize: int) -> list[tuple[slice, slice]]:
     """Cut N × P points into blocks of so many bytes of one number: whole samples, or parts of one.
 
     Two or more are about the same in number and size, so that two threads end together.
     """
-    size = max(1, size // itemsize)
+    size = max(1, _BYTES // itemsize)
     if batch * points == 0:
         return []
     if points <= size:
@@ -338,9 +397,27 @@ def _cut(length: int, parts: float) -> list[slice]:
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
-def _groups(shape: tuple[int, int], channels: int) -> list[slice]:
-    """Channels that are worked on together: one, but for small blocks, where calls cost more than the work."""
-    step = max(1, 2**13 // max(1, prod(shape)))
+def _tasks(table: Any, itemsize: int) -> list[_Task]:
+    """Cut all points: several samples at once, or a large sample in parts; of a single one, each part is a task."""
+    places = blocks(table.batch, table.points, itemsize)
+    if not places or table.batch == 1 or places[0][1].stop == table.points:
+        return [(samples, [points]) for samples, points in places]
+    return [(slice(n, n + 1), [points for samples, points in places if samples.start == n]) for n in range(table.batch)]
+
+
+def _halves(tasks: list[_Task]) -> list[_Task]:
+    """The same points in two tasks."""
+    middle = (len(tasks) + 1) // 2
+    return [
+        (half[0][0], [points for _, parts in half for points in parts])
+        for half in (tasks[:middle], tasks[middle:])
+        if half
+    ]
+
+
+def _groups(table: Any, channels: int) -> list[slice]:
+    """Channels that are worked on together: one, but for few points, where calls cost more than the work."""
+    step = max(1, 2**13 // max(1, table.batch * table.points))
     return [slice(c, min(c + step, channels)) for c in range(0, channels, step)]
 
 

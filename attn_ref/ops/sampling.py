@@ -51,7 +51,8 @@ Note that (4) is (1) in the direction (U, v): that part of the double backward i
 How S is made from a grid is in :mod:`attn_ref.ops.taps`. Each of N samples has P sample points, R pixels and its own
 block of S: X is (N, R, C) and Y is (N, P, C). Three methods need a word: ``S.apply(X, a)`` is S_a X, and
 ``S.weigh(S.dot(Y, X), a)`` is Σ_c Y ∘ (S_a X), where the dot products of Y's row with the K rows of X that its point
-reads are formed once and then serve every derivative; ``S.gradient(S.dot(Y, X))`` has the components of all axes.
+reads are formed once and then serve every derivative; ``S.gradient(S.dot(Y, X))`` has the components of all axes. The
+backward pass, ``S.pull_back(dY, X)``, is ``S.transpose(dY)`` and ``S.gradient(S.dot(dY, X))`` in one go.
 
 .. [1] M. Jaderberg, K. Simonyan, A. Zisserman, K. Kavukcuoglu, "Spatial Transformer Networks", NeurIPS 2015,
    section 3.3.
@@ -239,8 +240,7 @@ def grid_sample_backward(
     call = _call(arrays, mode, padding_mode, align_corners, channels_last)
     X, dY, S = call.image_rows("input"), call.output_rows("grad_output"), call.operator
     with call.quiet():
-        dX = S.transpose(dY)
-        dg = S.gradient(S.dot(dY, X))
+        dX, dg = S.pull_back(dY, X)
     return GridSampleCotangents(call.image(dX), call.grid(dg))
 
 

@@ -325,6 +325,11 @@ class TapTable:
         """``weigh`` for every axis a, x first: Σ_c Y ∘ (S_a X) for D = dot(Y, X). -> (N, P, d)."""
         return self._weighed(D, 1)
 
+    def pull_back(self, Y: Array, X: Array) -> tuple[Array, Array]:
+        """``transpose(Y)`` and ``gradient(dot(Y, X))``, in one pass over the points where the path has one."""
+        both = getattr(_execute.path(self, X), "scatter_and_weigh", None)
+        return both(self, self._wanted(1), Y, X) if both else (self.transpose(Y), self.gradient(self.dot(Y, X)))
+
     def _wanted(self, order: int) -> list[tuple[int, ...]]:
         """The axes of all derivatives of an order."""
         return list(combinations_with_replacement(self.axes, order))
