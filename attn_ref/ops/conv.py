@@ -37,7 +37,7 @@ samples, and unfolding copies (folding adds) long runs instead of single rows of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import NamedTuple
@@ -308,7 +308,14 @@ def _call(
     validation.allocatable("input", output, call.dtype, call.backend)
     if "grad_output" in arrays:
         validation.shape("grad_output", arrays["grad_output"], output, "the shape of the output")
+    s, d = _taken(s, space), _taken(d, W[2:])
     return call, _Windows(x, output, W[2:], s, p, d, G)
+
+
+def _taken(step: Pair, counts: Sequence[int]) -> Pair:
+    """Steps between so many places along both axes: 1 where there is one place, whatever number was given."""
+    height, width = (one if count > 1 else 1 for one, count in zip(step, counts, strict=True))
+    return height, width
 
 
 def output_size(axis: str, size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
