@@ -1,4 +1,5 @@
-"""Hypothesis profiles: ``dev`` draws anew each time, ``ci`` always the same, ``thorough`` long and anew.
+"""Hypothesis profiles: ``dev`` draws anew each time, ``ci`` always the same, ``thorough`` long and anew, ``mutants`` as
+``ci`` but content with the first failure, without looking for a simpler one.
 
 Choose one with the environment variable HYPOTHESIS_PROFILE; ``dev`` is the default.
 """
@@ -8,7 +9,7 @@ import os
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from attn_ref.backend import unusable_because
 from attn_ref.ops import taps
@@ -17,6 +18,7 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile("dev", deadline=None, suppress_health_check=_QUIET)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, suppress_health_check=_QUIET)
+settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=_QUIET)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
