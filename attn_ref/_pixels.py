@@ -6,7 +6,7 @@ either the pixels are side by side or, of an image with its channels last, the c
 *Accuracy.* Adding P numbers one after another loses up to P roundings: of a million equal pixels in float32 the mean is
 off in the fifth digit. Here runs of at most :data:`RUN` pixels are added up, by compiled loops in whatever order is
 fast, and then the sums of the runs, pairwise. What is lost is of the order of RUN roundings at worst, whatever P is.
-(A dot product of BLAS adds up many numbers side by side; for it :data:`LONG_RUN` is as good.)
+(Where pixels lie side by side, ``einsum`` adds up several at once, so that for it :data:`LONG_RUN` is as good.)
 
 *Speed.* An image is larger than the cache and its passes wait for memory. So an operation goes through the batch in
 pieces, :func:`samples_at_a_time`, and makes all its passes over one piece before it looks at the next. How the batch is
@@ -15,7 +15,7 @@ cut depends on the shape alone.
 
 from __future__ import annotations
 
-from math import prod
+from math import ceil, prod
 
 from attn_ref.backend import Array, Backend
 
@@ -23,44 +23,44 @@ __all__ = ["LONG_RUN", "RUN", "dots", "samples_at_a_time", "sums"]
 
 RUN = 64
 """Pixels that are added up in one go."""
-LONG_RUN = 1024
-"""Products of pixels that BLAS adds up in one go."""
+LONG_RUN = 256
+"""Pixels side by side, or products of them, that are added up in one go, several at once."""
 
 
 def samples_at_a_time(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
-    """Cut a batch of images (N, …) into pieces for the backend's cache; at least one, which may be empty."""
-    step = max(1, backend.chunk // max(1, prod(shape[1:])))
-    return [slice(start, start + step) for start in range(0, max(1, shape[0]), step)]
+    """Cut a batch of images (N, …) into pieces for the backend's cache; at least one, which may be empty.
+
+    Unless they are few numbers, an even number of about equal pieces, so that two threads end together.
+    """
+    batch, numbers = max(1, shape[0]), max(1, prod(shape[1:]))
+    count = ceil(batch / max(1, backend.chunk // numbers))
+    if batch * numbers > backend.chunk // 8:
+        count = 2 * ceil(count / 2)
+    step = ceil(batch / count)
+    return [slice(start, start + step) for start in range(0, batch, step)]
 
 
 def sums(backend: Backend, X: Array) -> Array:
     """Σ_p X. (N, C, P) -> (N, C)."""
-    runs, rest = _runs(X, RUN)
-    if _pixels_side_by_side(X) and rest is None:
-        rows = X.reshape(-1, runs.shape[3])  # all runs of all channels: one tall matrix
-        return _pairwise(backend, (rows @ backend.xp.ones(rows.shape[1], X.dtype)).reshape(runs.shape[:3]))
-    total = _pairwise(backend, runs.sum(axis=3))
+    runs, rest = _runs(X)
+    total = _pairwise(backend, backend.xp.einsum("nckp->nck", runs) if _side_by_side(X) else runs.sum(axis=3))
     return total if rest is None else total + rest.sum(axis=2)
 
 
 def dots(backend: Backend, X: Array, Y: Array) -> Array:
     """Σ_p X ∘ Y of two images in the same layout. (N, C, P) twice -> (N, C)."""
-    side_by_side = _pixels_side_by_side(X)
-    (x, x_rest), (y, y_rest) = (_runs(image, LONG_RUN if side_by_side else RUN) for image in (X, Y))
-    if side_by_side:
-        products = (x[..., None, :] @ y[..., :, None])[..., 0, 0]
-    else:
-        products = backend.xp.einsum("nckp,nckp->nck", x, y)
-    total = _pairwise(backend, products)
+    (x, x_rest), (y, y_rest) = _runs(X), _runs(Y)
+    total = _pairwise(backend, backend.xp.einsum("nckp,nckp->nck", x, y))
     return total if x_rest is None else total + (x_rest * y_rest).sum(axis=2)
 
 
-def _runs(X: Array, longest: int) -> tuple[Array, Array | None]:
+def _runs(X: Array) -> tuple[Array, Array | None]:
     """An image as runs of pixels, (N, C, K, P // K), and the fewer than K pixels that are left, if any.
 
     A length that divides P is taken if there is one not much below the longest.
     """
     N, C, P = X.shape
+    longest = LONG_RUN if _side_by_side(X) else RUN
     lengths = range(min(longest, P), min(longest, P) // 4, -1)
     length = next((length for length in lengths if P % length == 0), lengths[0])
     count = P // length
@@ -68,7 +68,7 @@ def _runs(X: Array, longest: int) -> tuple[Array, Array | None]:
     return runs, None if count * length == P else X[:, :, count * length :]
 
 
-def _pixels_side_by_side(X: Array) -> bool:
+def _side_by_side(X: Array) -> bool:
     return bool(X.strides[2] == X.itemsize)
 
 
