@@ -55,7 +55,7 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
     """S X or a derivative of it. X (N, R, C) -> (N, P, C), a plane a channel."""
     channels = X.shape[2]
     Y = np.empty((table.batch, channels, table.points), X.dtype).swapaxes(1, 2)
-    frames, groups = _frames(table, X), _groups(table, channels)
+    frames, groups, last = _frames(table, X), _groups(table, channels), len(table.space) - 1
 
     def one(task: _Task) -> None:
         samples, parts = task
@@ -65,10 +65,13 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
             taps = _widened(_taps(block))
             factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
             for c in groups:
-                values = _read(framed, taps, c)
-                for along in reversed(factors):  # x first
-                    values = _sum(_along(values, len(along)), along, own=True)
-                Y[samples, points, c] = block.scaled(axes, values[0].swapaxes(1, 2))
+                into = Y[samples, points, c].swapaxes(1, 2)  # (n, c, p)
+                out = None if axes or block.nan is not None else into[None]  # else there is more to do
+                values = _read(framed, taps, c, out if table.taps == 1 else None)
+                for a, along in enumerate(factors):
+                    values = _sum(_along(values, len(along)), along, own=True, out=out if a == last else None)
+                if out is None:
+                    into[...] = block.scaled(axes, values[0].swapaxes(1, 2)).swapaxes(1, 2)
 
     run(one, _tasks(table, X.itemsize))
     return Y
@@ -123,10 +126,13 @@ def _pass(
                     products *= y.swapaxes(1, 2)
                     some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
                     D = some if D is None else np.add(D, some, out=D)
-            if wanted:
-                D = np.zeros((table.taps, *block.shape), Y.dtype) if D is None else D
-                for i, derivative in enumerate(derivatives(block, wanted, D)):
-                    found[samples, points, i] = derivative
+            if D is None:  # all derivatives are 0, whatever the products
+                nothing = np.zeros(block.shape, Y.dtype)
+                derived = [block.scaled(axes_, nothing) for axes_ in wanted]
+            else:
+                derived = derivatives(block, wanted, D)
+            for i, derivative in enumerate(derived):
+                found[samples, points, i] = derivative
         if sums is None or dX is None:
             return sums
         sums.copy_to(dX, samples, groups)
@@ -158,6 +164,7 @@ class _Sums:
         self.shape = (count, *frame)
         self.length = self.lead + prod(self.shape)
         self.images: list[Any] = [None] * groups
+        self.made: tuple[list[_Tap], int, Array] | None = None
 
     def add(self, g: int, taps: list[_Tap], wide: list[_Tap], weights: list[Any], y: Array) -> None:
         """Add the weights times y (n, c, p) to the pixels that the taps read, in the order of taps and points.
@@ -181,17 +188,25 @@ class _Sums:
 
     def _summed(self, taps: list[_Tap], weights: list[Any], y: Array, length: int) -> Array:
         """All taps at once, as the one column of a sparse matrix. -> (length,)."""
-        integer = np.int32 if length < 2**31 else np.int64
-        index = np.empty((len(taps), *y.shape), integer)
-        values = np.empty(index.shape, y.dtype)
-        apart = np.arange(y.shape[1], dtype=integer)[:, None] * integer(self.length)
-        for (tap, shift), weight, at, value in zip(taps, weights, index, values, strict=True):
-            np.add(tap[:, None], apart + integer(shift), out=at)
+        values = np.empty((len(taps), *y.shape), y.dtype)
+        for weight, value in zip(weights, values, strict=True):
             np.multiply(weight, y, out=value)
-        starts = np.array([0, index.size], integer)
-        column = sparse.csc_array((values.reshape(-1), index.reshape(-1), starts), shape=(length, 1))
+        index = self._index(taps, y.shape[1], length)
+        starts = np.array([0, index.size], index.dtype)
+        column = sparse.csc_array((values.reshape(-1), index, starts), shape=(length, 1))
         sums: Array = column @ np.ones(1, y.dtype)
         return sums
+
+    def _index(self, taps: list[_Tap], channels: int, length: int) -> Array:
+        """Pixel of each number that is added, (K · n · c · p,); of the same taps, made once for all channels."""
+        if self.made is None or self.made[0] is not taps or self.made[1] != channels:
+            integer: Any = np.int32 if length < 2**31 else np.int64
+            apart = np.arange(channels, dtype=integer)[:, None] * integer(self.length)
+            index = np.empty((len(taps), taps[0][0].shape[0], channels, taps[0][0].shape[1]), integer)
+            for (tap, shift), at in zip(taps, index, strict=True):
+                np.add(tap[:, None], apart + integer(shift), out=at)
+            self.made = taps, channels, index.reshape(-1)
+        return self.made[2]
 
     def __iadd__(self, other: _Sums) -> _Sums:
         for image, more in zip(self.images, other.images, strict=True):
@@ -325,11 +340,11 @@ def _of_channels(taps: list[_Tap], channels: slice, length: int) -> list[_Tap]:
     return [(made[id(tap)], first + shift) for tap, shift in taps]
 
 
-def _read(framed: Array, taps: list[_Tap], channels: slice) -> Array:
+def _read(framed: Array, taps: list[_Tap], channels: slice, out: Array | None = None) -> Array:
     """Read taps of some channels. Their indices are valid: ``clip`` keeps NumPy from looking. -> (K, n, c, p)."""
     taps = _of_channels(taps, channels, framed.shape[1])
     everything = framed.reshape(-1)
-    values = np.empty((len(taps), *taps[0][0].shape), framed.dtype)
+    values = np.empty((len(taps), *taps[0][0].shape), framed.dtype) if out is None else out
     for (tap, shift), into in zip(taps, values, strict=True):
         everything[shift:].take(tap, out=into, mode="clip")
     return values
@@ -348,8 +363,8 @@ _Task = tuple[slice, list[slice]]
 
 
 def _factors(block: Any, axes: tuple[int, ...]) -> list[list[Any]]:
-    """Weights of the taps along z, y and x, differentiated as asked for."""
-    return [block.factors(a, axes.count(a)) for a in reversed(block.axes)]
+    """Weights of the taps along x, y and z, differentiated as asked for."""
+    return [block.factors(a, axes.count(a)) for a in block.axes]
 
 
 def _along(values: Array, taps: int) -> list[Array]:
@@ -358,13 +373,14 @@ def _along(values: Array, taps: int) -> list[Array]:
     return [split[:, k] for k in range(taps)]
 
 
-def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> Array:
-    """Σ_k w_k v_k, in the memory of v if that is our own."""
-    total = None
+def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False, out: Array | None = None) -> Array:
+    """Σ_k w_k v_k, in the memory of v if that is our own, or at last in ``out``."""
+    total, left = None, len(factors)
     pairs = list(zip(values, factors, strict=True))
     if isinstance(factors[0], float) and factors[0] == -1:  # b − a rather than −a + b
         pairs.reverse()
     for value, factor in pairs:
+        left -= 1
         if isinstance(factor, float) and factor in (1, -1):
             term, add = value, np.add if factor == 1 else np.subtract
         else:
@@ -373,7 +389,7 @@ def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False) -> A
             total = term if add is np.add else np.negative(term)
             ours = own or total is not value
         else:
-            total, ours = add(total, term, out=total if ours else None), True
+            total, ours = add(total, term, out=out if out is not None and not left else total if ours else None), True
     return total
 
 
