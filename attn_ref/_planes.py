@@ -26,6 +26,7 @@ from attn_ref._threads import results, run
 
 __all__ = [
     "blocks",
+    "cut",
     "derivatives",
     "frame_of",
     "gather",
@@ -286,7 +287,7 @@ def _framed(X: Array, space: tuple[int, ...]) -> Array:
     def copy(some: slice) -> None:
         framed[(slice(None), slice(None), some, *inner[1:])] = source[:, :, some]
 
-    run(copy, _cut(space[0], X.size / 2**18))
+    run(copy, cut(space[0], X.size / 2**18))
     return everything
 
 
@@ -402,11 +403,11 @@ def blocks(batch: int, points: int, itemsize: int) -> list[tuple[slice, slice]]:
     if batch * points == 0:
         return []
     if points <= size:
-        return [(some, slice(0, points)) for some in _cut(batch, batch * points / size)]
-    return [(slice(n, n + 1), some) for n in range(batch) for some in _cut(points, points / size)]
+        return [(some, slice(0, points)) for some in cut(batch, batch * points / size)]
+    return [(slice(n, n + 1), some) for n in range(batch) for some in cut(points, points / size)]
 
 
-def _cut(length: int, parts: float) -> list[slice]:
+def cut(length: int, parts: float) -> list[slice]:
     """Cut a range into that many parts or a few more: an even number of about equal length, unless one will do."""
     count = 1 if parts <= 1 else 2 * ceil(parts / 2)
     step = ceil(length / count)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref._planes import blocks, derivatives, frame_of, scaled, taps_in, within
+from attn_ref._planes import blocks, cut, derivatives, frame_of, scaled, taps_in, within
 from attn_ref._threads import run
 
-__all__ = ["gather", "scaled", "scatter", "weigh"]
+__all__ = ["gather", "scaled", "scatter", "scatter_and_weigh", "weigh"]
 
 Array = Any
 
@@ -54,21 +54,15 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
 def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     """Sᵀ Y or a derivative of it. Y (N, P, C) -> (N, R, C)."""
     X = _room(table.batch, prod(table.space), Y)
-    frame, lead, inner = frame_of(table.space)
     groups = _samples(table, Y.shape[2])
     entries = _entries(table, axes, groups)
 
     def some(task: tuple[slice, slice]) -> None:
         samples, channels = task
-        index, weight, _ = entries(samples, slice(0, table.points))
-        y = Y[samples, :, channels]
-        n, p, c = y.shape
-        rows = np.empty(y.shape, Y.dtype)
-        _copy(rows, y)
+        rows = _rows_of(Y[samples, :, channels])
         if axes:
             rows = table.block((samples, slice(None))).scaled(axes, rows)
-        sums = table.backend.scatter(_flat(index), _flat(weight), rows.reshape(n * p, c), lead + n * prod(frame))
-        _copy(X[samples, :, channels].reshape(n, *table.space, c), sums[lead:].reshape(n, *frame, c)[:, *inner])
+        _add_up(table, entries(samples, slice(0, table.points)), rows, X[samples, :, channels])
 
     run(some, [(samples, channels) for samples in groups for channels in _channels(table, Y.shape[2])])
     return X
@@ -76,42 +70,87 @@ def scatter(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
 
 def weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> Array:
     """Σ_c Y ∘ (S_axes X) for each of the W wanted axes. Y (N, P, C), X (N, R, C) -> (N, P, W)."""
-    channels = X.shape[2]
     D = np.empty((table.taps, table.batch, table.points), X.dtype)  # ⟨Y, X[tap]⟩
-    groups = _samples(table, channels)
+    groups = _samples(table, X.shape[2])
     entries = _entries(table, (), groups)
 
     def some(samples: slice) -> None:
         source = _framed(X[samples], table.space)
 
         def part(points: slice) -> None:
-            index, _, _ = entries(samples, points)
-            rows = np.empty((*index.shape[:2], channels), X.dtype)
-            _copy(rows, Y[samples, points])
-            products = table.backend.dot(_flat(index), rows.reshape(-1, channels), source)
-            D[:, samples, points] = products.T.reshape(-1, *index.shape[:2])
+            rows = _rows_of(Y[samples, points])
+            D[:, samples, points] = _products(table, entries(samples, points), rows, source)
 
-        run(part, _points(table, channels))
+        run(part, _points(table, X.shape[2]))
 
     run(some, groups)
-    found = np.empty((table.batch, table.points, len(wanted)), X.dtype)
+    return _derived(table, wanted, D)
+
+
+def scatter_and_weigh(table: Any, wanted: Sequence[tuple[int, ...]], Y: Array, X: Array) -> tuple[Array, Array]:
+    """Sᵀ Y, and Σ_c Y ∘ (S_axes X) for each of the wanted axes; of several samples with the rows of Y made once."""
+    channels = X.shape[2]
+    groups = _samples(table, channels)
+    if table.flat or len(groups) < 2:
+        return scatter(table, (), Y), table.gradient(table.dot(Y, X))
+    dX, D = _room(table.batch, prod(table.space), Y), np.empty((table.taps, table.batch, table.points), X.dtype)
+    entries = _entries(table, (), groups)
+
+    def some(samples: slice) -> None:
+        rows, source = _rows_of(Y[samples]), _framed(X[samples], table.space)
+        for c in _channels(table, channels):
+            _add_up(table, entries(samples, slice(0, table.points)), rows[:, :, c], dX[samples, :, c])
+        for points in _points(table, channels):
+            D[:, samples, points] = _products(table, entries(samples, points), rows[:, points], source)
+
+    run(some, groups)
+    return dX, _derived(table, wanted, D)
+
+
+def _rows_of(Y: Array) -> Array:
+    """A copy of (n, p, C) with the channels side by side."""
+    rows = np.empty(Y.shape, Y.dtype)
+    _copy(rows, Y)
+    return rows
+
+
+def _add_up(table: Any, entries: _Entries, rows: Array, X: Array) -> None:
+    """Sᵀ of rows (n, p, c), into X (n, R, c)."""
+    index, weight, _ = entries
+    n, p, c = rows.shape
+    frame, lead, inner = frame_of(table.space)
+    sums = table.backend.scatter(_flat(index), _flat(weight), rows.reshape(n * p, c), lead + n * prod(frame))
+    _copy(X.reshape(n, *table.space, c), sums[lead:].reshape(n, *frame, c)[:, *inner])
+
+
+def _products(table: Any, entries: _Entries, rows: Array, source: Array) -> Array:
+    """⟨Y, X[tap]⟩ of rows (n, p, C) of Y and the framed rows of X. -> (K, n, p)."""
+    index, _, _ = entries
+    products = table.backend.dot(_flat(index), rows.reshape(-1, rows.shape[2]), source)
+    return products.T.reshape(-1, *rows.shape[:2])
+
+
+def _derived(table: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> Array:
+    """Σ_k w_k D_k for each of the W wanted derivatives of w. D (K, N, P) -> (N, P, W)."""
+    found = np.empty((table.batch, table.points, len(wanted)), D.dtype)
 
     def derive(place: tuple[slice, slice]) -> None:
         for i, derivative in enumerate(derivatives(table.block(place), wanted, D[:, *place])):
             found[(*place, i)] = derivative
 
-    run(derive, blocks(table.batch, table.points, X.itemsize))
+    run(derive, blocks(table.batch, table.points, D.itemsize))
     return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The matrix
 
+_Entries = tuple[Array, Array, bool]
+"""Columns and weights of some points, (n, p, K) each, and whether none of them is NaN."""
 
-def _entries(
-    table: Any, axes: tuple[int, ...], groups: list[slice]
-) -> Callable[[slice, slice], tuple[Array, Array, bool]]:
-    """Columns and weights of some points, (n, p, K) each, and whether none of them is NaN.
+
+def _entries(table: Any, axes: tuple[int, ...], groups: list[slice]) -> Callable[[slice, slice], _Entries]:
+    """Return a function that finds the entries of some points.
 
     The samples of a group have their frames one after the other.
     """
@@ -125,7 +164,7 @@ def _entries(
     return lambda samples, points: (index[samples, points], weight[samples, points], plain)
 
 
-def _made(table: Any, axes: tuple[int, ...], place: tuple[slice, slice], group: int) -> tuple[Array, Array, bool]:
+def _made(table: Any, axes: tuple[int, ...], place: tuple[slice, slice], group: int) -> _Entries:
     samples, points = place
     n, p, pixels = samples.stop - samples.start, points.stop - points.start, prod(frame_of(table.space)[0])
     integer = np.int32 if max((group + 1) * pixels, group * table.points * table.taps) < 2**31 else np.int64
@@ -157,7 +196,7 @@ def _flat(entries: Array) -> Array:
 
 def _samples(table: Any, channels: int) -> list[slice]:
     per = max(1, _NUMBERS // (channels * max(table.points, prod(table.space))))
-    return [slice(n, min(n + per, table.batch)) for n in range(0, table.batch, per)]
+    return cut(table.batch, table.batch / per)
 
 
 def _points(table: Any, channels: int) -> list[slice]:
