@@ -291,33 +291,39 @@ def _framed(X: Array, space: tuple[int, ...]) -> Array:
     return everything
 
 
+@lru_cache(maxsize=64)
+def _shifts(space: tuple[int, ...], taps: int) -> list[int]:
+    """How far the taps of a cell lie behind its first in a frame, x fastest."""
+    frame, _, _ = frame_of(space)
+    shifts = [0]
+    for a in range(len(space)):  # z, y, x
+        shifts = [shift + k * prod(frame[a + 1 :]) for shift in shifts for k in range(taps)]
+    return shifts
+
+
 def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any = None) -> list[_Tap]:
     """Where the taps of a block lie in frames, x fastest, as narrow integers unless told otherwise.
 
     The zeros before the first frame count; ``places`` says at which place among frames, so many numbers apart, each
     sample stands.
     """
-    rules = block.rules
-    frame, lead, _ = frame_of(rules.space[::-1])
-    strides = [prod(frame[len(frame) - a :]) for a in block.axes]
+    rules, space = block.rules, block.rules.space[::-1]
+    frame, lead, _ = frame_of(space)
     start = lead + np.asarray(places)[:, None] * apart  # (n, 1)
-    narrow = np.int32 if start.max() + apart + prod(frame) < 2**31 else np.int64
-    integer = integer or narrow
+    narrow: Any = np.int32 if start.max() + apart + prod(frame) < 2**31 else np.int64
     start = start.astype(narrow)
     if rules.places is None:  # the taps of a cell lie beside each other
         index = block.cell[-1].astype(narrow, copy=False)
-        for a in reversed(block.axes[:-1]):
-            index = index * (frame[-1 - a]) + block.cell[a]
-        index = np.add(index, start, out=index if len(rules.space) > 1 else None).astype(integer, copy=False)
-        shifts = [0]
-        for a in reversed(block.axes):
-            shifts = [shift + k * strides[a] for shift in shifts for k in range(rules.taps)]
-        return [(index, shift) for shift in shifts]
+        for a in block.axes[-2::-1]:
+            index = index * frame[-1 - a] + block.cell[a]
+        index = np.add(index, start, out=index if len(space) > 1 else None).astype(integer or narrow, copy=False)
+        return [(index, shift) for shift in _shifts(space, rules.taps)]
     rows = [start]
-    for a in reversed(block.axes):
-        places = [place * narrow(strides[a]) for place in block.places(a)]
+    for a in block.axes[::-1]:
+        stride = narrow(prod(frame[len(frame) - a :]))
+        places = [place * stride for place in block.places(a)]
         rows = [row + place for row in rows for place in places]
-    return [(row.astype(integer, copy=False), 0) for row in rows]
+    return [(row.astype(integer or narrow, copy=False), 0) for row in rows]
 
 
 def _taps(block: Any) -> list[_Tap]:
@@ -327,8 +333,12 @@ def _taps(block: Any) -> list[_Tap]:
 
 def _widened(taps: list[_Tap]) -> list[_Tap]:
     """The same as integers of the width with which NumPy reads: made once, not for each call."""
-    made = {id(tap): tap.astype(np.intp, copy=False) for tap, _ in taps}
-    return [(made[id(tap)], shift) for tap, shift in taps]
+    given, wide, found = None, None, []
+    for tap, shift in taps:
+        if tap is not given:  # often it is
+            given, wide = tap, tap.astype(np.intp, copy=False)
+        found.append((wide, shift))
+    return found
 
 
 def _of_channels(taps: list[_Tap], channels: slice, length: int) -> list[_Tap]:
@@ -336,9 +346,12 @@ def _of_channels(taps: list[_Tap], channels: slice, length: int) -> list[_Tap]:
     first, count = channels.start * length, channels.stop - channels.start
     if count == 1:
         return [(tap[:, None], first + shift) for tap, shift in taps]
-    apart = np.arange(count)[:, None] * length
-    made = {id(tap): tap[:, None] + apart for tap, _ in taps}
-    return [(made[id(tap)], first + shift) for tap, shift in taps]
+    apart, given, wide, found = np.arange(count)[:, None] * length, None, None, []
+    for tap, shift in taps:
+        if tap is not given:
+            given, wide = tap, tap[:, None] + apart
+        found.append((wide, first + shift))
+    return found
 
 
 def _read(framed: Array, taps: list[_Tap], channels: slice, out: Array | None = None) -> Array:
