@@ -229,13 +229,14 @@ def _ladder(
     """Central differences at top, top/2, …, extrapolated; and where they settled. top is (E, S)."""
     x = problem.by_element(i, np.abs(problem.inputs[i]).astype(np.float64))[elements]
     h = top * 2.0 ** -np.arange(levels)[:, None, None]  # (L, E, S)
-    plus, sizes = problem.values(i, elements, h, full)
-    minus, others = problem.values(i, elements, -h, full)
+    (plus, minus), sizes = (
+        both.reshape(2, levels, *both.shape[1:]) for both in problem.values(i, elements, np.concatenate([h, -h]), full)
+    )
     steps = h[..., None]
     with np.errstate(invalid="ignore", over="ignore"):
         central = np.where(steps > 256 * problem.eps * x[:, :, None], (plus - minus) / (2 * steps), np.nan)
         central = np.where(np.isfinite(central), central, np.nan)
-        noise = _rounding(problem, np.maximum(sizes, others), central, x[:, :, None] + steps, steps)
+        noise = _rounding(problem, sizes.max(axis=0), central, x[:, :, None] + steps, steps)
         if levels > 3:
             noise = np.fmax(noise, _measured(central, steps) / steps)
         numeric, error, level = extrapolated(central, noise)

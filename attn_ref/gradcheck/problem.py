@@ -42,6 +42,7 @@ class Problem:
     output: Any
     cotangent: Any
     eps: float = field(init=False)
+    pulled: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.eps = float(max(np.finfo(a.dtype).eps for a in (*self.inputs, self.output)))
@@ -208,7 +209,7 @@ class Problem:
     def analytic(self, i: int, full: bool) -> Floats:
         """What backward says, (elements, S, m + 1) in the order of ``values``."""
         x, u = self.inputs[i], self.cotangent
-        projected: Floats = self.by_element(i, self._cotangent_of(i, u, self.inputs))[:, :, None]
+        projected: Floats = self.by_element(i, self._cotangent_of(i, u, self.inputs, "projected"))[:, :, None]
         if not full:
             return projected
         if self.batched[i]:
@@ -220,15 +221,21 @@ class Problem:
                 np.tile(a, (m, *[1] * (a.ndim - 1))) if flag else a
                 for a, flag in zip(self.inputs, self.batched, strict=True)
             ]
-            rows = self._cotangent_of(i, units, tiled).reshape(m, samples, -1)
+            rows = self._cotangent_of(i, units, tiled, "single outputs").reshape(m, samples, -1)
         else:
             units = np.eye(u.size, dtype=u.dtype).reshape(u.size, *u.shape)
             rows = np.stack([self._cotangent_of(i, unit, self.inputs) for unit in units]).reshape(u.size, 1, x.size)
         return np.concatenate([rows.transpose(2, 1, 0).astype(np.float64), projected], axis=-1)
 
-    def _cotangent_of(self, i: int, grad_output: Any, inputs: list[Any]) -> Any:
-        with np.errstate(all="ignore"):  # what is NaN shows in the report
-            cotangents = self.backward(np.array(grad_output), *[a.copy() for a in inputs])
+    def _cotangent_of(self, i: int, grad_output: Any, inputs: list[Any], what: str = "") -> Any:
+        """Cotangent of input i, in float64; a call that has a name is made once for all inputs."""
+        if what in self.pulled:
+            cotangents = self.pulled[what]
+        else:
+            with np.errstate(all="ignore"):  # what is NaN shows in the report
+                cotangents = self.backward(np.array(grad_output), *[a.copy() for a in inputs])
+            if what:
+                self.pulled[what] = cotangents = _kept(cotangents)
         if len(inputs) == 1 and not isinstance(cotangents, tuple | list):
             cotangents = (cotangents,)
         if not isinstance(cotangents, Sequence) or len(cotangents) != len(inputs):
@@ -281,6 +288,13 @@ class Problem:
                 f"{self.output.shape}: is axis 0 of {self.names[i]} a batch of independent samples?"
             )
         return outputs.copy()
+
+
+def _kept(cotangents: Any) -> Any:
+    """Copies of arrays, which the function may write to in its next call."""
+    if isinstance(cotangents, tuple | list):
+        return [_kept(one) for one in cotangents]
+    return cotangents.copy() if isinstance(cotangents, np.ndarray) else cotangents
 
 
 def _array(what: str, value: Any) -> Any:

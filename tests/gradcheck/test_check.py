@@ -431,3 +431,20 @@ def test_samples_that_influence_each_other_are_noticed():
         check_gradients(centred, lambda dy, x: dy - dy.mean(axis=0), [x], batched=True)
     with pytest.raises(ValueError, match="independent"):  # only later samples depend on earlier ones
         check_gradients(lambda x: np.cumsum(x, axis=0), lambda dy, x: dy, [x], batched=True)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_backward_may_return_the_same_memory_each_time(batched):
+    """What it returned for one cotangent is not changed by its next call; and two inputs need no more calls than one."""
+    x, y, calls, buffers = np.array([[0.3, 0.7], [0.2, 0.4]]), np.array([[1.1, 0.6], [0.9, 0.5]]), [], {}
+
+    def backward(grad, x, y):
+        calls.append(len(grad))
+        dx, dy = buffers.setdefault(len(grad), (np.empty_like(x), np.empty_like(y)))
+        np.multiply(grad, y, out=dx)
+        np.multiply(grad, x, out=dy)
+        return dx, dy
+
+    report = check_gradients(lambda x, y: x * y, backward, [x, y], batched=batched, full_jacobian=batched)
+    assert report.passed, report
+    assert len(calls) == (2 if batched else 1)
