@@ -435,7 +435,7 @@ def test_samples_that_influence_each_other_are_noticed():
 
 @pytest.mark.parametrize("batched", [True, False])
 def test_backward_may_return_the_same_memory_each_time(batched):
-    """What it returned for one cotangent is not changed by its next call; and two inputs need no more calls than one."""
+    """What it returned first is kept from its next call; and two inputs need no more calls than one."""
     x, y, calls, buffers = np.array([[0.3, 0.7], [0.2, 0.4]]), np.array([[1.1, 0.6], [0.9, 0.5]]), [], {}
 
     def backward(grad, x, y):
