@@ -66,6 +66,8 @@ def check(name: str, given_: dict[str, Any]) -> None:
 @settings(max_examples=1000)
 @example(("conv2d", {**CALLS["conv2d"].arrays, "stride": 2**63, "padding": (0, 1)}))  # one window: no step is taken
 @example(("conv2d", {**CALLS["conv2d"].arrays, "weight": np.ones((4, 3, 1, 1)), "dilation": 2**63}))
+@example(("conv2d", {**CALLS["conv2d"].arrays, "stride": 2**63, "padding": 2**63}))  # one window in a sea of zeros
+@example(("conv2d", {**CALLS["conv2d"].arrays, "stride": 2**63, "padding": 2**61}))
 @example(("conv2d_backward", {**CALLS["conv2d_backward"].arrays, "stride": 2**63}))
 def test_whatever_is_passed_is_answered_or_refused(call):
     check(*call)

@@ -113,7 +113,7 @@ def conv2d(
         If the shapes do not fit, the image or the window has no pixels, the groups do not divide the channels, or the
         window does not fit the padded image even once.
     MemoryError
-        If this machine refuses the memory for the output.
+        If this machine refuses the memory for the output or the padded image.
 
     See Also
     --------
@@ -306,6 +306,8 @@ def _call(
     space = tuple(output_size(*axis) for axis in zip(("height", "width"), x[2:], W[2:], s, p, d, strict=True))
     output = (x[0], W[0], *space)
     validation.allocatable("input", output, call.dtype, call.backend)
+    padded = tuple(size + 2 * more for size, more in zip(x[2:], p, strict=True))
+    validation.allocatable("padding", (x[1], *padded), call.working, call.backend)
     if "grad_output" in arrays:
         validation.shape("grad_output", arrays["grad_output"], output, "the shape of the output")
     s, d = _taken(s, space), _taken(d, W[2:])
