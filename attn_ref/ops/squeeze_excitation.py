@@ -500,10 +500,10 @@ class _Call:
         """Multiply each channel by a number, add another, and round the result once into ``out``."""
         xp = self.numbers.backend.xp
         if plus is None:
-            xp.multiply(image, by[:, :, None], out=out, casting="same_kind")
+            xp.multiply(image, by[:, :, None], out=out)
         else:
             product = xp.multiply(image, by[:, :, None], out=out if out.dtype == image.dtype else None)
-            xp.add(product, plus[:, :, None], out=out, casting="same_kind")
+            xp.add(product, plus[:, :, None], out=out)
 
     def output(self, image: Array) -> Array:
         """(N, C, P) to the layout of the input."""

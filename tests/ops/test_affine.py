@@ -1,5 +1,9 @@
 """affine_grid and affine_inverse: values to be computed in the head, and singular maps. Rules are in tests/spec."""
 
+from fractions import Fraction
+from itertools import permutations
+from math import prod
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +78,68 @@ def test_the_determinant_in_the_message_is_that_of_theta():
     theta = np.array([[[3.0, 6.0, 0.0], [1.0, 2.0 * (1 + 1e-16), 0.0]]])
     with pytest.raises(ValueError, match="its determinant is 0,"):
         attn_ref.affine_inverse(theta)
+    theta = np.stack(
+        [
+            np.ldexp([[1.0, 2.0**-20, 0.0], [1.0, 3 * 2.0**-20, 0.0]], 10),
+            np.array([[4.0, 8.0, 0.0], [1.0, 2.0 + 2**-51, 0.0]]),
+        ]
+    )
+    with pytest.raises(
+        ValueError, match=rf"element 1: its determinant is {2**-49:.6g}, within rounding error of 0, so"
+    ) as e:
+        attn_ref.affine_inverse(theta)
+    assert str(e.value).endswith("so it has no inverse; keep its rows independent and its scale away from 0")
+
+
+@pytest.mark.parametrize(
+    "linear",
+    [
+        [[1.0, 0.125], [3.0, 0.375]],
+        [[1.0, 0.75], [2.5, 1.875]],
+        [[1.0, 0.125, 0.0625], [0.5, 1.0, 0.25], [1.5, 1.125, 0.3125]],
+        [[1.0, 0.0, 0.5], [3.0, 1.75, 0.0], [4.0, 1.75, 0.5]],
+        [[1.0, 0.75, 0.0], [0.125, 0.0, 0.5], [1.125, 0.75, 0.5]],
+    ],
+)
+def test_singular_is_a_determinant_within_the_rounding_of_its_terms(linear):
+    """Few digits, so that nothing is rounded; scaling changes neither side: refused to the last bit, and no further."""
+    d = len(linear)
+    rows = [[Fraction(entry) for entry in row] for row in linear]
+    eps, answers = Fraction(2) ** -52, set()
+    for k in range(300):
+        rows[0][0] = 1 + k * eps
+        terms = [prod(rows[i][p[i]] for i in range(d)) for p in permutations(range(d))]
+        if any(Fraction(float(term)) != term for term in terms):
+            continue
+        signs = [prod((-1) ** (p[i] > p[j]) for j in range(d) for i in range(j)) for p in permutations(range(d))]
+        singular = abs(sum(s * t for s, t in zip(signs, terms, strict=True))) <= d * eps * sum(map(abs, terms))
+        theta = np.tile(np.eye(d, d + 1), (3, 1, 1))
+        theta[1, :, :d] = [[float(entry) for entry in row] for row in rows]
+        answers.add(singular)
+        if singular:
+            with pytest.raises(ValueError, match="singular in batch element 1"):
+                attn_ref.affine_inverse(theta)
+        else:
+            assert np.isfinite(attn_ref.affine_inverse(theta)).all()
+    assert answers == {True, False}
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_or_columns_may_be_tiny_all_but_one(d, axis):
+    """The products of two tiny ones underflow, unless each is scaled on its own."""
+    linear = np.array([[4.0, 1.0, 1.0], [2.0, 3.0, 1.0], [0.5, 1.0, 2.0]])[:d, :d]
+    tiny = np.ldexp(1.0, [0, -700, -720])[:d]
+    theta = np.zeros((1, d, d + 1))
+    theta[0, :, :d] = linear * (tiny[:, None] if axis == 0 else tiny)
+    inverse = attn_ref.affine_inverse(theta)[0, :, :d]
+    back = inverse * (tiny if axis == 0 else tiny[:, None])
+    np.testing.assert_allclose(back, np.linalg.inv(linear), rtol=1e-14)
+
+
+def test_a_size_of_a_wrong_length_is_told_both_forms():
+    with pytest.raises(ValueError, match=r"size has 3 entries: expected \(N, C, H, W\) or \(N, C, D, H, W\), got"):
+        attn_ref.affine_grid(np.eye(2, 3)[None], (1, 2, 3), align_corners=True)
 
 
 def test_nan_is_data_and_stays_in_its_sample():
