@@ -68,6 +68,15 @@ def check(name: str, given_: dict[str, Any]) -> None:
 @example(("conv2d", {**CALLS["conv2d"].arrays, "weight": np.ones((4, 3, 1, 1)), "dilation": 2**63}))
 @example(("conv2d", {**CALLS["conv2d"].arrays, "stride": 2**63, "padding": 2**63}))  # one window in a sea of zeros
 @example(("conv2d", {**CALLS["conv2d"].arrays, "stride": 2**63, "padding": 2**61}))
+@example(
+    ("conv2d", {**CALLS["conv2d"].arrays, "weight": np.ones((0, 3, 2, 3)), "bias": np.ones(0)})
+)  # no output channels
+@example(
+    (
+        "conv2d_backward",
+        {**CALLS["conv2d"].arrays, "weight": np.ones((0, 3, 2, 3)), "bias": None, "grad_output": np.ones((2, 0, 3, 3))},
+    )
+)
 @example(("conv2d_backward", {**CALLS["conv2d_backward"].arrays, "stride": 2**63}))
 def test_whatever_is_passed_is_answered_or_refused(call):
     check(*call)

@@ -261,11 +261,13 @@ class _Windows:
 
     def samples_last(self, dy: Array) -> Array:
         """(m, O, H_out, W_out) -> (G, O/G, places)."""
-        return dy.transpose(1, 2, 3, 0).reshape(self.groups, dy.shape[1] // self.groups, -1)
+        m, channels, height, width = dy.shape
+        return dy.transpose(1, 2, 3, 0).reshape(self.groups, channels // self.groups, height * width * m)
 
     def samples_first(self, Y: Array) -> Array:
         """(G, O/G, places) -> (m, O, H_out, W_out)."""
-        return Y.reshape(*self.output[1:], -1).transpose(3, 0, 1, 2)
+        _, channels, height, width = self.output
+        return Y.reshape(channels, height, width, Y.shape[2] // (height * width)).transpose(3, 0, 1, 2)
 
     def _padded(self, xp: ModuleType, m: int, dtype: object) -> tuple[Array, Array]:
         """Zeros for m images with their padding, (C, H + 2p, W + 2p, m), and the view of the images in it."""

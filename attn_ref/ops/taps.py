@@ -87,9 +87,10 @@ class _Rules:
         if self.single:  # there every coordinate but NaN is the pixel's
             g = xp.where((self.sizes == 1) & ~xp.isnan(g), xp.zeros((), g.dtype), g)
         p = to_pixels(xp, g, self.sizes, self.align_corners)  # (d, n, p), in pixels
-        q, slope = self.padding.bring_near(xp, p, self.sizes, self.align_corners), None
-        if not self.interpolation.pads_taps:
-            q, slope = self.padding.fold(xp, q, self.sizes, self.align_corners)
+        if self.interpolation.pads_taps:
+            q, slope = self.padding.bring_near(xp, p, self.sizes, self.align_corners), None
+        else:
+            q, slope = self.padding.fold(xp, p, self.sizes, self.align_corners)
         whole = xp.rint(q) if self.interpolation.rounds else xp.floor(q)
         nan = backend.unless_nowhere(xp.isnan(q))
         beyond = backend.unless_nowhere(xp.isinf(p)) if self.interpolation.pads_taps else None
