@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -260,3 +261,52 @@ def test_mistakes_are_named(make, error, words):
     assert not [word for word in words if word not in message], message
     assert "\n" not in message
     assert len(message) < 400
+
+
+FORMS = {
+    False: "expected (N, C, L), (N, C, H, W) or (N, C, D, H, W)",
+    True: "expected (N, L, C), (N, H, W, C) or (N, D, H, W, C)",
+}
+
+
+def whole_messages():
+    """Calls by what they are refused with, from the first letter to the last."""
+    given = Problem().given
+    image, W1, W2, b1, b2 = given
+    for last, forms in FORMS.items():
+        yield f"input has 2 axes, shape (2, 6): {forms}", [np.ones((2, 6)), W1, W2, b1, b2], {"channels_last": last}
+    for shape, last in [((2, 6, 0, 3), False), ((2, 6, 4, 0), False), ((2, 0, 3, 6), True), ((2, 4, 0, 6), True)]:
+        text = f"input has no pixels, shape {shape}: there is no mean to squeeze to"
+        yield text, [np.ones(shape), W1, W2, b1, b2], {"channels_last": last}
+    yield (
+        "reduce_weight has no rows: the reduced width R must be at least 1",
+        [image, np.ones((0, 6)), np.ones((6, 0)), None, None],
+        {},
+    )
+    wanted = "reduce_weight has shape {}: expected (R, 6), as input has shape (2, 6, 4, 3)"
+    for shape, hint in [
+        ((5, 6, 1, 1), "; of a 1×1 convolution's weight take reduce_weight[:, :, 0, 0]"),
+        ((5, 6, 1, 3), ""),
+        ((5, 6, 1), ""),
+        ((6, 5), "; pass reduce_weight.T"),
+        ((5, 7), ""),
+        ((), ""),
+    ]:
+        yield wanted.format(shape) + hint, [image, np.ones(shape), W2, b1, b2], {}
+    for shape, hint in [((5, 6), "; pass expand_weight.T"), ((6, 4), ""), ((5, 6, 1, 2), "")]:
+        text = f"expand_weight has shape {shape}: expected (6, 5), (C, R), as reduce_weight is (R, C){hint}"
+        yield text, [image, W1, np.ones(shape), b1, b2], {}
+    for name, place, width in [("reduce_bias", 3, 5), ("expand_bias", 4, 6)]:
+        text = f"{name} has shape (1,): expected ({width},), one for each row of its weight"
+        yield text, [np.ones(1) if i == place else x for i, x in enumerate(given)], {}
+
+
+@pytest.mark.parametrize(("text", "arrays", "options"), list(whole_messages()))
+def test_a_shape_that_does_not_fit_is_told_in_full(text, arrays, options):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        se(*arrays, **options)
+
+
+def test_what_is_no_activation_is_told_in_full():
+    with pytest.raises(TypeError, match=r"^gate must be a name or what get_activation returns, got int 12$"):
+        se(*Problem().given, gate=12)
