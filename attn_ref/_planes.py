@@ -301,34 +301,33 @@ def _shifts(space: tuple[int, ...], taps: int) -> list[int]:
     return shifts
 
 
-def taps_in(block: Any, places: Sequence[int] | Array, apart: int, integer: Any = None) -> list[_Tap]:
+def taps_in(block: Any, places: Array, apart: int, integer: Any = None) -> list[_Tap]:
     """Where the taps of a block lie in frames, x fastest, as narrow integers unless told otherwise.
 
     The zeros before the first frame count; ``places`` says at which place among frames, so many numbers apart, each
-    sample stands.
+    sample stands: one after the other unless told which integers can count them.
     """
     rules, space = block.rules, block.rules.space[::-1]
     frame, lead, _ = frame_of(space)
-    start = lead + np.asarray(places)[:, None] * apart  # (n, 1)
-    narrow: Any = np.int32 if start.max() + apart + prod(frame) < 2**31 else np.int64
-    start = start.astype(narrow)
+    integer = integer or (np.int32 if lead + len(places) * apart + prod(frame) < 2**31 else np.int64)
+    start = integer(lead + places[0] * apart) if len(places) == 1 else (lead + places * apart).astype(integer)[:, None]
     if rules.places is None:  # the taps of a cell lie beside each other
-        index = block.cell[-1].astype(narrow, copy=False)
+        index = block.cell[-1].astype(integer, copy=False)
         for a in block.axes[-2::-1]:
             index = index * frame[-1 - a] + block.cell[a]
-        index = np.add(index, start, out=index if len(space) > 1 else None).astype(integer or narrow, copy=False)
+        index = np.add(index, start, out=index if len(space) > 1 else None)
         return [(index, shift) for shift in _shifts(space, rules.taps)]
     rows = [start]
     for a in block.axes[::-1]:
-        stride = narrow(prod(frame[len(frame) - a :]))
+        stride = integer(prod(frame[len(frame) - a :]))
         places = [place * stride for place in block.places(a)]
         rows = [row + place for row in rows for place in places]
-    return [(row.astype(integer or narrow, copy=False), 0) for row in rows]
+    return [(row, 0) for row in rows]
 
 
 def _taps(block: Any) -> list[_Tap]:
     """Where the taps of a block lie in frames that hold its samples alone."""
-    return taps_in(block, range(block.shape[0]), prod(frame_of(block.rules.space)[0]))
+    return taps_in(block, np.arange(block.shape[0]), prod(frame_of(block.rules.space)[0]))
 
 
 def _widened(taps: list[_Tap]) -> list[_Tap]:
