@@ -51,3 +51,13 @@ def test_infinities_are_clipped_or_nan():
         assert PADDINGS[padding].bring_near(np, p, 4, True).tolist() == [-3, 5]
     with np.errstate(invalid="ignore"):
         assert np.isnan(PADDINGS["reflection"].bring_near(np, p, 4, True)).all()
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_coordinates_and_slopes_keep_their_dtype(padding, dtype):
+    p = np.linspace(-5, 5, 7, dtype=dtype)
+    assert PADDINGS[padding].bring_near(np, p, 4, False).dtype == dtype
+    q, slope = PADDINGS[padding].fold(np, p, 4, False)
+    assert q.dtype == dtype
+    assert slope is None or slope.dtype == dtype

@@ -1,3 +1,4 @@
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_ref.ops.interpolation import MODES
+from attn_ref.ops.interpolation import MODES, Interpolation
 
 
 def weights(mode, t, order):
@@ -69,3 +70,10 @@ def test_weights_that_depend_on_t_are_nan_where_it_is_and_float32_stays_float32(
         for w in MODES[mode].factors(np.array([np.nan], np.float32), order):
             assert isinstance(w, float) or (np.isnan(w).all() and w.dtype == np.float32)
         assert MODES[mode].is_flat(order) == (not weights(mode, np.array([0.3]), order).any())
+
+
+@pytest.mark.parametrize("coefficients", list(itertools.product((-2.0, -1.0, 0.0, 1.0, 2.0), repeat=3)))
+def test_a_polynomial_is_one_whatever_is_left_out(coefficients):
+    t = np.array([0.0, 0.25, 0.5, 1.0])
+    value = Interpolation(0, (coefficients,)).factors(t, 0)[0]
+    assert (value == np.polyval(coefficients[::-1], t)).all()

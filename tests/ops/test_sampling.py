@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import attn_ref
+from attn_ref import exact
 
 IMAGE = np.array([[10.0, 20.0, 30.0], [40.0, 60.0, 90.0]])[None, None]
 ALIGNED = {"align_corners": True}
@@ -93,3 +94,40 @@ def test_the_gradient_of_a_spatial_transformer_reaches_theta():
         h = np.zeros(theta.shape)
         h[index] = 1e-5
         assert grad_theta[index] == pytest.approx((loss(theta + h) - loss(theta - h)) / 2e-5, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"mode": "bicubic", "padding_mode": "reflection"}, {"mode": "nearest"}], ids=str
+)
+@pytest.mark.parametrize("space", [(3, 4), (2, 3, 2)])
+def test_the_four_functions_are_the_literal_ones(space, options, channels_last):
+    """The defaults of the options and both layouts, in small; every combination is in the property tests."""
+    rng, points = np.random.default_rng(len(space)), (3, 1, 2)[: len(space)]
+    x, dx, U = rng.standard_normal((3, 2, 5, *space))
+    dy = rng.standard_normal((2, 5, *points))
+    g, dg, v = rng.uniform(-1.3, 1.3, (3, 2, *points, len(space)))
+    options = {**options, "align_corners": False}
+
+    def laid(image):
+        return np.moveaxis(image, 1, -1) if channels_last else image
+
+    def plain(image):
+        return np.moveaxis(image, -1, 1) if channels_last else image
+
+    def agree(got, want):
+        np.testing.assert_allclose(got, np.asarray(want, float), rtol=1e-11, atol=1e-11)
+
+    last = {"channels_last": True} if channels_last else {}
+    agree(plain(attn_ref.grid_sample(laid(x), g, **options, **last)), exact.grid_sample(x, g, **options))
+    got = attn_ref.grid_sample_backward(laid(dy), laid(x), g, **options, **last)
+    want = exact.grid_sample_backward(dy, x, g, **options)
+    agree(plain(got.input), want.input)
+    agree(got.grid, want.grid)
+    got = attn_ref.grid_sample_jvp(laid(x), g, laid(dx), dg, **options, **last)
+    agree(plain(got), exact.grid_sample_jvp(x, g, dx, dg, **options))
+    got = attn_ref.grid_sample_double_backward(laid(U), v, laid(dy), laid(x), g, **options, **last)
+    want = exact.grid_sample_double_backward(U, v, dy, x, g, **options)
+    agree(plain(got.grad_output), want.grad_output)
+    agree(plain(got.input), want.input)
+    agree(got.grid, want.grid)
