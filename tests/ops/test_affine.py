@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import attn_ref
+from attn_ref import validation
 from attn_ref.gradcheck import strategies
+from attn_ref.ops import affine
 
 
 def test_identity_grids_by_hand():
@@ -153,3 +155,11 @@ def test_nan_is_data_and_stays_in_its_sample():
 def test_no_negative_zeros_in_the_inverse_of_a_diagonal():
     inverse = attn_ref.affine_inverse(np.array([[[2.0, 0.0, 0.0], [0.0, 4.0, 0.0]]]))
     assert not np.signbit(inverse).any()
+
+
+def test_float32_is_computed_in_float32():
+    """A matrix of zeros or ones of another dtype would make everything float64, for nothing but time."""
+    theta = np.eye(2, 3, dtype=np.float32)[None]
+    call = validation.numbers(theta=theta)
+    assert affine._base_grid(call, (2, 3), align_corners=False).dtype == np.float32
+    assert affine._homogeneous(call.backend, theta, last=1).dtype == np.float32

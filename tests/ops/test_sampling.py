@@ -1,5 +1,8 @@
 """grid_sample: values to be computed in the head, and what the photo of a cat shows. Rules are tested in tests/spec."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 
@@ -131,3 +134,35 @@ def test_the_four_functions_are_the_literal_ones(space, options, channels_last):
     agree(plain(got.grad_output), want.grad_output)
     agree(plain(got.input), want.input)
     agree(got.grid, want.grid)
+
+
+X, GRID, DY = np.zeros((2, 3, 4, 5)), np.zeros((2, 6, 7, 2)), np.zeros((2, 3, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "name", "shape", "what"),
+    [
+        (attn_ref.grid_sample_backward, [DY, X, GRID], "grad_output", DY.shape, "the shape of the output"),
+        (attn_ref.grid_sample_jvp, [X, GRID, X, GRID], "input_tangent", X.shape, "the shape of input"),
+        (attn_ref.grid_sample_jvp, [X, GRID, X, GRID], "grid_tangent", GRID.shape, "the shape of grid"),
+        (
+            attn_ref.grid_sample_double_backward,
+            [X, GRID, DY, X, GRID],
+            "grad_grad_input",
+            X.shape,
+            "the shape of input",
+        ),
+        (
+            attn_ref.grid_sample_double_backward,
+            [X, GRID, DY, X, GRID],
+            "grad_grad_grid",
+            GRID.shape,
+            "the shape of grid",
+        ),
+    ],
+)
+def test_a_cotangent_or_tangent_of_another_shape_is_told_in_full(function, arrays, name, shape, what):
+    text = f"{name} has shape (1, 2): expected {shape}, {what}"
+    named = dict(zip(inspect.signature(function).parameters, arrays, strict=False))
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        function(**{**named, name: np.zeros((1, 2))}, align_corners=True)
