@@ -185,8 +185,11 @@ def reflection_sign_lost(patch: Patch) -> None:
 
 def reflection_about_the_wrong_edge(patch: Patch) -> None:
     right = boundary.PADDINGS["reflection"]
-    wrong = dataclasses.replace(right, fold=lambda xp, q, size, aligned: right.fold(xp, q, size, not aligned))
-    patch.setitem(boundary.PADDINGS, "reflection", wrong)
+
+    def fold(xp, p, size, aligned):  # after the right period
+        return right.fold(xp, right.bring_near(xp, p, size, aligned), size, not aligned)
+
+    patch.setitem(boundary.PADDINGS, "reflection", dataclasses.replace(right, fold=fold))
 
 
 def cast_before_range_test(patch: Patch) -> None:
