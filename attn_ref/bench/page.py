@@ -31,11 +31,12 @@ _METHOD = """## Method
 Every case is one problem with the same arrays, options and dtype for all. First the results of each contender are
 compared with ours: the largest difference, in units of the largest value, must be one that rounding explains. Then
 all are called in turn, {least} rounds or more in about {budget:g} s a case, in random order in every round, after a
-warm-up; each after {pause:g} ms of rest, in which threads that wait for more work go to sleep. Calls shorter than
-{shortest:g} ms are repeated within a round. The ratio of times is taken round by round, so that a slow spell of the
-machine falls on both sides; given are the median and the range of the middle 80 %. A group is summed up by the
-geometric mean of its ratios; the aims are what the project works towards, and no test fails on them. Who does less (a
-forward pass only, one channel) is compared with our time for the same part.
+warm-up; each after {pause:g} ms of rest, in which threads that wait for more work go to sleep, and one call that does
+not count, so that it is warm as in a loop. Calls shorter than {shortest:g} ms are repeated within a round. The ratio of
+times is taken round by round, so that a slow spell of the machine falls on both sides; given are the median and the
+range of the middle 80 %. A group is summed up by the geometric mean of its ratios; the aims are what the project works
+towards, and no test fails on them. Who does less (a forward pass only, one channel) is compared with our time for the
+same part.
 
 Grids are rotations with scaling and a shift, a part of them beyond the edge, moved off the kinks. The peak of memory is
 what one forward and backward pass in a process of its own takes over its inputs, in units of the size of its results,

@@ -51,8 +51,8 @@ class Times:
 def interleave(works: Mapping[Key, Callable[[], Any]], settings: Settings, seed: int) -> dict[Key, Times]:
     """Time several works side by side.
 
-    Every round calls each of them once, in a fresh random order, so that each meets the caches as the others left
-    them, and a slow spell of the machine meets all. The garbage collector rests meanwhile.
+    Every round calls each of them, in a fresh random order, so that a slow spell of the machine meets all: after a rest
+    once to be warm, which does not count, and then for the clock. The garbage collector rests meanwhile.
 
     Parameters
     ----------
@@ -72,13 +72,14 @@ def interleave(works: Mapping[Key, Callable[[], Any]], settings: Settings, seed:
     with _without_collector():
         once = {key: _measure(run, 1) for key, run in works.items()}  # a second warm-up, and a first idea
         calls = {key: max(1, round(settings.shortest / seconds)) for key, seconds in once.items()}
-        one_round = sum(once[key] * calls[key] + settings.pause for key in works)
+        one_round = sum(once[key] * (1 + calls[key]) + settings.pause for key in works)
         rounds = int(np.clip(settings.budget / one_round, settings.least, settings.most))
         taken: dict[Key, list[float]] = {key: [] for key in works}
         keys = list(works)
         for _ in range(rounds):
             for i in rng.permutation(len(keys)):
                 time.sleep(settings.pause)
+                works[keys[i]]()
                 taken[keys[i]].append(_measure(works[keys[i]], calls[keys[i]]))
     return {key: Times(seconds, calls[key]) for key, seconds in taken.items()}
 
