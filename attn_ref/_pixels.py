@@ -1,4 +1,4 @@
-"""Sums over the pixels of an image, fast and close to exact; and a batch cut into pieces that fit the cache.
+"""Passes over the pixels of an image: sums, fast and close to exact, and arithmetic with one number a channel.
 
 No mathematics of an operation lives here. An image is (N, C, P): N samples, C channels, P pixels in a row. In memory
 either the pixels are side by side or, of an image with its channels last, the channels.
@@ -6,38 +6,65 @@ either the pixels are side by side or, of an image with its channels last, the c
 *Accuracy.* Adding P numbers one after another loses up to P roundings: of a million equal pixels in float32 the mean is
 off in the fifth digit. Here runs of at most :data:`RUN` pixels are added up, by compiled loops in whatever order is
 fast, and then the sums of the runs, pairwise. What is lost is of the order of RUN roundings at worst, whatever P is.
-(Where pixels lie side by side, ``einsum`` adds up several at once, so that for it :data:`LONG_RUN` is as good.)
+(Where pixels lie side by side, several are added up at once, so that there :data:`LONG_RUN` is as good.)
 
-*Speed.* An image is larger than the cache and its passes wait for memory. So an operation goes through the batch in
-pieces, :func:`samples_at_a_time`, and makes all its passes over one piece before it looks at the next. How the batch is
-cut depends on the shape alone.
+*Speed.* An image is larger than the cache and its passes wait for memory. So an operation goes through the batch
+:func:`piece_by_piece`, and makes all its passes over one piece before it looks at the next. How the batch is cut, and
+whether threads share it, depends on its shape and dtype alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, prod
+from typing import TypeVar
 
+from attn_ref._threads import results
 from attn_ref.backend import Array, Backend
 
-__all__ = ["LONG_RUN", "RUN", "dots", "samples_at_a_time", "sums"]
+__all__ = ["LONG_RUN", "RUN", "dots", "piece_by_piece", "pieces", "sums", "weigh"]
+
+_T = TypeVar("_T")
 
 RUN = 64
 """Pixels that are added up in one go."""
 LONG_RUN = 256
 """Pixels side by side, or products of them, that are added up in one go, several at once."""
+SHARED = 2**24
+"""Bytes of a batch from which threads share it: to wake one up takes as long as a pass over a small batch."""
 
 
-def samples_at_a_time(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
-    """Cut a batch of images (N, …) into pieces for the backend's cache; at least one, which may be empty.
+def piece_by_piece(backend: Backend, image: Array, function: Callable[[slice], _T]) -> list[_T]:
+    """Call a function with each piece of a batch of images (N, …), by threads if it is large; what it returned."""
+    cut = pieces(backend, image.shape)
+    if image.nbytes < SHARED:
+        return [function(piece) for piece in cut]
+    return results(function, cut)
 
-    Unless they are few numbers, an even number of about equal pieces, so that two threads end together.
+
+def pieces(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
+    """Cut a batch of images (N, …) into about equal pieces for the backend's cache; at least one, which may be empty.
+
+    If there is more than one, their number is even, so that two threads end together.
     """
     batch, numbers = max(1, shape[0]), max(1, prod(shape[1:]))
     count = ceil(batch / max(1, backend.chunk // numbers))
-    if batch * numbers > backend.chunk // 8:
-        count = 2 * ceil(count / 2)
-    step = ceil(batch / count)
+    step = ceil(batch / (count if count == 1 else 2 * ceil(count / 2)))
     return [slice(start, start + step) for start in range(0, batch, step)]
+
+
+def weigh(backend: Backend, X: Array, by: Array, *, plus: Array | None = None, out: Array) -> None:
+    """Multiply each channel by a number, add another, and round the result once into ``out``.
+
+    X (N, C, P), by and plus (N, C); ``out`` has the shape of X, and may be narrower.
+    """
+    xp, same = backend.xp, out.dtype == X.dtype
+    with backend.rows(X.shape[2] * X.itemsize if same else 0):
+        if plus is None:
+            xp.multiply(X, by[:, :, None], out=out)
+        else:
+            product = xp.multiply(X, by[:, :, None], out=out if same else None)
+            xp.add(product, plus[:, :, None], out=out)
 
 
 def sums(backend: Backend, X: Array) -> Array:
@@ -50,7 +77,7 @@ def sums(backend: Backend, X: Array) -> Array:
 def dots(backend: Backend, X: Array, Y: Array) -> Array:
     """Σ_p X ∘ Y of two images in the same layout. (N, C, P) twice -> (N, C)."""
     (x, x_rest), (y, y_rest) = _runs(X), _runs(Y)
-    total = _pairwise(backend, backend.xp.einsum("nckp,nckp->nck", x, y))
+    total = _pairwise(backend, backend.row_dots(x, y))
     return total if x_rest is None else total + (x_rest * y_rest).sum(axis=2)
 
 

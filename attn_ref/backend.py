@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -53,12 +53,18 @@ class Backend:
         Where an array lies; two arrays of one call must lie in the same place.
     current_device : callable
         Where the library would compute now; it must be where the arrays lie.
+    row_dots : callable
+        Σ x ∘ y along the last axis of two arrays of one shape (N, C, K, P).
+    sigmoid : callable
+        1 / (1 + e⁻ˣ), as exact as the library's exponential.
     current_queue : callable
         In which order its work is done, a stream of the device: an array made once and kept serves that queue alone.
     chunk : int
         How many numbers of an image to work on before the next are looked at: what a cache holds; on a GPU, all.
     unless_nowhere : callable
         A mask, or None if it is known to hold nowhere. Where finding out would mean waiting for a device, the mask.
+    rows : callable
+        A context for arithmetic of rows of so many bytes with one number each; 0 if a result is to be converted.
     gather, scatter, dot : callable, optional
         The three primitives of the tap table (see :mod:`attn_ref._execute`).
     path : object, optional
@@ -74,9 +80,12 @@ class Backend:
     synchronize: Callable[[], None]
     device_of: Callable[[Array], object]
     current_device: Callable[[], object]
+    row_dots: Callable[[Array, Array], Array]
+    sigmoid: Callable[[Array], Array]
     current_queue: Callable[[], object] = lambda: None
     chunk: int = 2**19
     unless_nowhere: Callable[[Array], Array | None] = lambda mask: mask
+    rows: Callable[[int], AbstractContextManager[object]] = lambda _: nullcontext()
     gather: Callable[[Array, Array, Array], Array] | None = None
     scatter: Callable[[Array, Array, Array, int], Array] | None = None
     dot: Callable[[Array, Array, Array], Array] | None = None
@@ -97,11 +106,49 @@ def _numpy() -> Backend:
         dot=_execute.dot_einsum,
         quiet=lambda: np.errstate(all="ignore"),
         unless_nowhere=lambda mask: mask if mask.any() else None,
+        rows=_numpy_rows,
+        row_dots=_numpy_row_dots,
+        sigmoid=_numpy_sigmoid,
         to_host=lambda array: np.array(array),
         synchronize=lambda: None,
         device_of=lambda _: "cpu",
         current_device=lambda: "cpu",
     )
+
+
+_LONG_ROW = 1536
+"""Bytes of a row from which a loop of its own costs less than to write its number out as often as the row is long."""
+_SHORT_ROW = 64
+"""Numbers of a row up to which a call of BLAS costs more than the row."""
+
+
+def _numpy_rows(nbytes: int) -> AbstractContextManager[object]:
+    """A context in which NumPy takes each long row by itself.
+
+    Otherwise it fills a buffer of 8192 numbers with as many rows as that holds, and writes the one number of each row
+    out so many times, which takes longer than the arithmetic. The buffer's size belongs to the error state.
+    """
+    return _unbuffered() if nbytes >= _LONG_ROW else nullcontext()
+
+
+@contextmanager
+def _unbuffered() -> Iterator[None]:
+    with np.errstate():
+        np.setbufsize(16)  # the least
+        yield
+
+
+def _numpy_row_dots(x: Array, y: Array) -> Array:
+    """Σ x ∘ y along the last axis: by BLAS, if rows are contiguous and not too short."""
+    if x.shape[-1] > _SHORT_ROW and x.strides[-1] == y.strides[-1] == x.itemsize:
+        return np.vecdot(x, y)
+    return np.einsum("...p,...p->...", x, y)
+
+
+def _numpy_sigmoid(x: Array) -> Array:
+    """1 / (1 + e⁻ˣ). SciPy's expit is the same, a number at a time, and takes four times as long."""
+    with np.errstate(over="ignore"):  # far on the left 1 / ∞ is right
+        return 1 / (1 + np.exp(-x))
 
 
 @cache
@@ -125,6 +172,8 @@ def on_a_gpu(name: str, cupy: ModuleType, special: ModuleType) -> Backend:
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
         device_of=lambda array: f"cuda:{array.device.id}",
         current_device=lambda: f"cuda:{cupy.cuda.runtime.getDevice()}",
+        row_dots=lambda x, y: cupy.einsum("nckp,nckp->nck", x, y),
+        sigmoid=special.expit,
         current_queue=lambda: cupy.cuda.get_current_stream().ptr,
     )
 

@@ -125,6 +125,8 @@ TINY = Backend(
     synchronize=lambda: None,
     device_of=lambda _: "tiny:0",
     current_device=lambda: "tiny:0",
+    row_dots=lambda x, y: TINY_NUMPY.einsum("nckp,nckp->nck", x, y),
+    sigmoid=lambda x: 1 / (1 + TINY_NUMPY.exp(-x)),
 )
 
 

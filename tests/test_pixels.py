@@ -1,6 +1,7 @@
 """Sums over pixels: the same number in both layouts, as close to exact as PyTorch's, whatever the count."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -69,7 +70,41 @@ def test_torchs_error_is_not_exceeded_by_much(layout):
 @given(samples=st.integers(0, 40), size=st.integers(0, 30), chunk=st.integers(1, 100))
 def test_the_pieces_of_a_batch_follow_one_another_and_fit(samples, size, chunk):
     backend = dataclasses.replace(NUMPY, chunk=chunk)
-    pieces = _pixels.samples_at_a_time(backend, (samples, size, 1))
+    pieces = _pixels.pieces(backend, (samples, size, 1))
     assert len(pieces) >= 1
     assert [n for piece in pieces for n in range(samples)[piece]] == list(range(samples))
     assert all(len(range(samples)[piece]) * size <= max(chunk, size) for piece in pieces)
+
+
+@pytest.mark.parametrize("pixels", [1, 49, 200, 1000])  # rows shorter and longer than what NumPy takes one by one
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("shift", [False, True])
+@LAYOUT
+def test_channels_are_weighed_by_one_number_each(layout, pixels, dtype, narrow, shift):
+    """To the bit, whatever buffers NumPy uses: the operation is one product and one sum, then perhaps a rounding."""
+    rng = np.random.default_rng(pixels)
+    X = layout(rng.standard_normal((2, 3, pixels)).astype(dtype))
+    by, plus = rng.standard_normal((2, 2, 3)).astype(dtype)
+    out = np.empty(X.shape, np.float16 if narrow else dtype)
+    _pixels.weigh(NUMPY, X, by, plus=plus if shift else None, out=out)
+    for n, c, p in np.ndindex(X.shape):
+        expected = X[n, c, p] * by[n, c] + plus[n, c] if shift else X[n, c, p] * by[n, c]
+        assert out[n, c, p] == out.dtype.type(expected)
+    assert np.getbufsize() == 8192
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_pieces_come_in_order_and_threads_share_a_large_batch(monkeypatch, large):
+    image = np.zeros((6, 2, 5))
+    monkeypatch.setattr(_pixels, "SHARED", image.nbytes if large else image.nbytes + 1)
+    monkeypatch.setenv("ATTN_REF_NUM_THREADS", "2")
+    together = threading.Barrier(2)
+
+    def one(piece):
+        if large:
+            together.wait(10)  # raises unless two are at work
+        return piece
+
+    backend = dataclasses.replace(NUMPY, chunk=30)
+    assert _pixels.piece_by_piece(backend, image, one) == [slice(0, 3), slice(3, 6)]

@@ -421,7 +421,7 @@ def _near(backend: Backend, x: Array) -> Array:
 
 
 def _sigmoid(backend: Backend, x: Array) -> Array:
-    return backend.special.expit(x)
+    return backend.sigmoid(x)
 
 
 def _sigmoid_prime(backend: Backend, x: Array) -> Array:

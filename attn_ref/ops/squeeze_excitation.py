@@ -58,8 +58,7 @@ from math import prod
 from typing import NamedTuple, TypeVar
 
 from attn_ref import validation
-from attn_ref._pixels import dots, samples_at_a_time, sums
-from attn_ref._threads import results
+from attn_ref._pixels import dots, piece_by_piece, sums, weigh
 from attn_ref.backend import Array
 from attn_ref.ops.activations import ACTIVATIONS, Activation
 from attn_ref.validation import Numbers
@@ -478,8 +477,8 @@ class _Call:
         return self.numbers.backend.quiet()
 
     def piece_by_piece(self, function: Callable[[slice], _T]) -> list[_T]:
-        """Call a function with each piece of the batch, several at a time: its later passes find it in the cache."""
-        return results(function, samples_at_a_time(self.numbers.backend, self.numbers.given["input"].shape))
+        """Call a function with each piece of the batch: its later passes find it in the cache."""
+        return piece_by_piece(self.numbers.backend, self.numbers.given["input"], function)
 
     def image(self, name: str, samples: slice = slice(None)) -> Array:
         """An image, or a tangent or cotangent of one, with its pixels in a row, ready to compute with: (N, C, P)."""
@@ -498,12 +497,7 @@ class _Call:
 
     def weigh(self, image: Array, by: Array, *, plus: Array | None = None, out: Array) -> None:
         """Multiply each channel by a number, add another, and round the result once into ``out``."""
-        xp = self.numbers.backend.xp
-        if plus is None:
-            xp.multiply(image, by[:, :, None], out=out)
-        else:
-            product = xp.multiply(image, by[:, :, None], out=out if out.dtype == image.dtype else None)
-            xp.add(product, plus[:, :, None], out=out)
+        weigh(self.numbers.backend, image, by, plus=plus, out=out)
 
     def output(self, image: Array) -> Array:
         """(N, C, P) to the layout of the input."""
