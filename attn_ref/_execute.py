@@ -188,7 +188,7 @@ def path(table: Any, X: Array) -> Any:
     if not _on_the_cpu(table.backend):
         return WHOLE
     channels, size = X.shape[2], max(table.points, prod(table.space))
-    return _planes if channels < _FEW or channels * size > _MANY else _rows
+    return _planes if channels < _FEW or channels * size > _MANY or table.taps == 1 else _rows
 
 
 def keeps(table: Any) -> bool:

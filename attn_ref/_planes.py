@@ -44,9 +44,8 @@ ZEROS = 3
 """Zeros behind the last pixel of each axis: taps may stand there, or as many before the first pixel, where the zeros of
 the row before are. Before the very first pixel of all, as many zeros as that takes."""
 
-_BYTES = 2**18
-"""What one number for each point of a block takes, 2¹⁶ points in float32. With shorter calls, threads wait for the lock
-longer than they work."""
+_POINTS = 2**16
+"""Points of a block. With shorter calls, threads wait for the lock longer than they work."""
 
 _AT_ONCE = 2**14
 """Numbers below which NumPy adds them up faster than SciPy makes a matrix of them."""
@@ -63,18 +62,18 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
         framed = frames(samples)
         for points in parts:
             block = table.block((samples, points))
-            taps = _widened(_taps(block))
+            wide = _Wide(_taps(block))
             factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
             for c in groups:
                 into = Y[samples, points, c].swapaxes(1, 2)  # (n, c, p)
                 out = None if axes or block.nan is not None else into[None]  # else there is more to do
-                values = _read(framed, taps, c, out if table.taps == 1 else None)
+                values = _read(framed, wide, c, out if table.taps == 1 else None)
                 for a, along in enumerate(factors):
                     values = _sum(_along(values, len(along)), along, own=True, out=out if a == last else None)
                 if out is None:
                     into[...] = block.scaled(axes, values[0].swapaxes(1, 2)).swapaxes(1, 2)
 
-    run(one, _tasks(table, X.itemsize))
+    run(one, _tasks(table))
     return Y
 
 
@@ -103,8 +102,9 @@ def _pass(
     """
     N, P, channels = Y.shape
     dX = None if axes is None or N == 1 else np.empty((N, channels, *table.space), Y.dtype)
-    found = np.empty((N, P, len(wanted)), Y.dtype)
-    frames = _frames(table, X) if X is not None and not (table.flat and all(wanted)) else None
+    still = X is None or (table.flat and all(wanted))  # all derivatives are 0, whatever the products
+    found = (np.zeros if still else np.empty)((N, P, len(wanted)), Y.dtype)
+    frames = None if X is None or still else _frames(table, X)
     groups = _groups(table, channels)
 
     def one(task: _Task) -> _Sums | None:
@@ -114,7 +114,7 @@ def _pass(
         for points in parts:
             block = table.block((samples, points))
             taps = _taps(block)
-            wide = _widened(taps)
+            wide = _Wide(taps)
             weights = [] if axes is None else [_wide(weight) for weight in block.weights(axes)]
             D = None  # ⟨Y, X[tap]⟩, (K, n, p)
             for g, c in enumerate(groups):
@@ -127,11 +127,9 @@ def _pass(
                     products *= y.swapaxes(1, 2)
                     some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
                     D = some if D is None else np.add(D, some, out=D)
-            if D is None:  # all derivatives are 0, whatever the products
-                nothing = np.zeros(block.shape, Y.dtype)
-                derived = [block.scaled(axes_, nothing) for axes_ in wanted]
-            else:
-                derived = derivatives(block, wanted, D)
+            if still and block.nan is None:
+                continue
+            derived = derivatives(block, wanted, np.zeros((table.taps, *block.shape), Y.dtype) if D is None else D)
             for i, derivative in enumerate(derived):
                 found[samples, points, i] = derivative
         if sums is None or dX is None:
@@ -139,7 +137,7 @@ def _pass(
         sums.copy_to(dX, samples, groups)
         return None
 
-    tasks = _tasks(table, Y.itemsize)
+    tasks = _tasks(table)
     if N == 1 and axes is not None:  # each half of the points has an image of its own
         tasks = _halves(tasks)
     halves = results(one, tasks)
@@ -165,9 +163,9 @@ class _Sums:
         self.shape = (count, *frame)
         self.length = self.lead + prod(self.shape)
         self.images: list[Any] = [None] * groups
-        self.made: tuple[list[_Tap], int, Array] | None = None
+        self.made: tuple[list[_Tap], sparse.csc_array] | None = None
 
-    def add(self, g: int, taps: list[_Tap], wide: list[_Tap], weights: list[Any], y: Array) -> None:
+    def add(self, g: int, taps: list[_Tap], wide: _Wide, weights: list[Any], y: Array) -> None:
         """Add the weights times y (n, c, p) to the pixels that the taps read, in the order of taps and points.
 
         ``add.at`` holds the interpreter's lock, so that threads wait for each other, but it adds to the image in place.
@@ -175,12 +173,10 @@ class _Sums:
         """
         entries, length = len(taps) * y.size, y.shape[1] * self.length
         image = self.images[g]
-        if entries < _AT_ONCE or (image is not None and length > entries):
+        if entries < _AT_ONCE or (image is not None and length > 2 * entries):
             if image is None:
                 image = np.zeros(length, y.dtype)
-            for (tap, shift), weight in zip(
-                _of_channels(wide, slice(0, y.shape[1]), self.length), weights, strict=True
-            ):
+            for (tap, shift), weight in zip(wide.of_channels(slice(0, y.shape[1]), self.length), weights, strict=True):
                 np.add.at(image[shift:], tap.reshape(-1), (weight * y).reshape(-1))
         else:
             summed = self._summed(taps, weights, y, length)
@@ -192,22 +188,23 @@ class _Sums:
         values = np.empty((len(taps), *y.shape), y.dtype)
         for weight, value in zip(weights, values, strict=True):
             np.multiply(weight, y, out=value)
-        index = self._index(taps, y.shape[1], length)
-        starts = np.array([0, index.size], index.dtype)
-        column = sparse.csc_array((values.reshape(-1), index, starts), shape=(length, 1))
+        if self.made is None or self.made[0] is not taps or self.made[1].shape[0] != length:
+            self.made = taps, self._column(taps, values, length)
+        column = self.made[1]
+        column.data = values.reshape(-1)
         sums: Array = column @ np.ones(1, y.dtype)
         return sums
 
-    def _index(self, taps: list[_Tap], channels: int, length: int) -> Array:
-        """Pixel of each number that is added, (K · n · c · p,); of the same taps, made once for all channels."""
-        if self.made is None or self.made[0] is not taps or self.made[1] != channels:
-            integer: Any = np.int32 if length < 2**31 else np.int64
-            apart = np.arange(channels, dtype=integer)[:, None] * integer(self.length)
-            index = np.empty((len(taps), taps[0][0].shape[0], channels, taps[0][0].shape[1]), integer)
-            for (tap, shift), at in zip(taps, index, strict=True):
-                np.add(tap[:, None], apart + integer(shift), out=at)
-            self.made = taps, channels, index.reshape(-1)
-        return self.made[2]
+    def _column(self, taps: list[_Tap], values: Array, length: int) -> sparse.csc_array:
+        """The matrix for values (K, n, c, p): of the same taps, made once for all channels."""
+        channels = values.shape[2]
+        integer: Any = np.int32 if length < 2**31 else np.int64
+        apart = np.arange(channels, dtype=integer)[:, None] * integer(self.length)
+        index = np.empty(values.shape, integer)
+        for (tap, shift), at in zip(taps, index, strict=True):
+            np.add(tap[:, None], apart + integer(shift), out=at)
+        starts = np.array([0, index.size], integer)
+        return sparse.csc_array((values.reshape(-1), index.reshape(-1), starts), shape=(length, 1))
 
     def __iadd__(self, other: _Sums) -> _Sums:
         for image, more in zip(self.images, other.images, strict=True):
@@ -246,7 +243,7 @@ def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:
     def one(place: tuple[slice, slice]) -> None:
         result[place] = table.block(place).scaled(axes, Y[place])
 
-    run(one, blocks(table.batch, table.points, Y.itemsize))
+    run(one, blocks(table.batch, table.points))
     return result
 
 
@@ -287,7 +284,7 @@ def _framed(X: Array, space: tuple[int, ...]) -> Array:
     def copy(some: slice) -> None:
         framed[(slice(None), slice(None), some, *inner[1:])] = source[:, :, some]
 
-    run(copy, cut(space[0], X.size / 2**18))
+    run(copy, cut(space[0], X.size / 2**20))
     return everything
 
 
@@ -330,32 +327,38 @@ def _taps(block: Any) -> list[_Tap]:
     return taps_in(block, np.arange(block.shape[0]), prod(frame_of(block.rules.space)[0]))
 
 
-def _widened(taps: list[_Tap]) -> list[_Tap]:
-    """The same as integers of the width with which NumPy reads: made once, not for each call."""
-    given, wide, found = None, None, []
-    for tap, shift in taps:
-        if tap is not given:  # often it is
-            given, wide = tap, tap.astype(np.intp, copy=False)
-        found.append((wide, shift))
-    return found
+class _Wide:
+    """Taps as integers of the width with which NumPy reads, of one channel and of several: made once for all calls."""
+
+    def __init__(self, taps: list[_Tap]) -> None:
+        given, wide, self.taps = None, None, []
+        for tap, shift in taps:
+            if tap is not given:  # often it is
+                given, wide = tap, tap.astype(np.intp, copy=False)[:, None]
+            self.taps.append((wide, shift))
+        self.made: dict[tuple[int, int], list[_Tap]] = {}
+
+    def of_channels(self, channels: slice, length: int) -> list[_Tap]:
+        """Where some channels' taps lie, (n, c, p), if a channel is so long."""
+        count = channels.stop - channels.start
+        if (count, length) not in self.made:
+            self.made[count, length] = self._of_first(count, length)
+        return [(tap, channels.start * length + shift) for tap, shift in self.made[count, length]]
+
+    def _of_first(self, count: int, length: int) -> list[_Tap]:
+        if count == 1:
+            return self.taps
+        apart, given, wide, found = np.arange(count)[:, None] * length, None, None, []
+        for tap, shift in self.taps:
+            if tap is not given:
+                given, wide = tap, tap + apart
+            found.append((wide, shift))
+        return found
 
 
-def _of_channels(taps: list[_Tap], channels: slice, length: int) -> list[_Tap]:
-    """Taps of some channels, (n, c, p), of those of the first, (n, p)."""
-    first, count = channels.start * length, channels.stop - channels.start
-    if count == 1:
-        return [(tap[:, None], first + shift) for tap, shift in taps]
-    apart, given, wide, found = np.arange(count)[:, None] * length, None, None, []
-    for tap, shift in taps:
-        if tap is not given:
-            given, wide = tap, tap[:, None] + apart
-        found.append((wide, first + shift))
-    return found
-
-
-def _read(framed: Array, taps: list[_Tap], channels: slice, out: Array | None = None) -> Array:
+def _read(framed: Array, wide: _Wide, channels: slice, out: Array | None = None) -> Array:
     """Read taps of some channels. Their indices are valid: ``clip`` keeps NumPy from looking. -> (K, n, c, p)."""
-    taps = _of_channels(taps, channels, framed.shape[1])
+    taps = wide.of_channels(channels, framed.shape[1])
     everything = framed.reshape(-1)
     values = np.empty((len(taps), *taps[0][0].shape), framed.dtype) if out is None else out
     for (tap, shift), into in zip(taps, values, strict=True):
@@ -406,17 +409,16 @@ def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False, out:
     return total
 
 
-def blocks(batch: int, points: int, itemsize: int) -> list[tuple[slice, slice]]:
-    """Cut N × P points into blocks of so many bytes of one number: whole samples, or parts of one.
+def blocks(batch: int, points: int) -> list[tuple[slice, slice]]:
+    """Cut N × P points into blocks: whole samples, or parts of one.
 
     Two or more are about the same in number and size, so that two threads end together.
     """
-    size = max(1, _BYTES // itemsize)
     if batch * points == 0:
         return []
-    if points <= size:
-        return [(some, slice(0, points)) for some in cut(batch, batch * points / size)]
-    return [(slice(n, n + 1), some) for n in range(batch) for some in cut(points, points / size)]
+    if points <= _POINTS:
+        return [(some, slice(0, points)) for some in cut(batch, batch * points / _POINTS)]
+    return [(slice(n, n + 1), some) for n in range(batch) for some in cut(points, points / _POINTS)]
 
 
 def cut(length: int, parts: float) -> list[slice]:
@@ -426,9 +428,9 @@ def cut(length: int, parts: float) -> list[slice]:
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
-def _tasks(table: Any, itemsize: int) -> list[_Task]:
+def _tasks(table: Any) -> list[_Task]:
     """Cut all points: several samples at once, or a large sample in parts; of a single one, each part is a task."""
-    places = blocks(table.batch, table.points, itemsize)
+    places = blocks(table.batch, table.points)
     if not places or table.batch == 1 or places[0][1].stop == table.points:
         return [(samples, [points]) for samples, points in places]
     return [(slice(n, n + 1), [points for samples, points in places if samples.start == n]) for n in range(table.batch)]
@@ -446,7 +448,7 @@ def _halves(tasks: list[_Task]) -> list[_Task]:
 
 def _groups(table: Any, channels: int) -> list[slice]:
     """Channels that are worked on together: one, but for few points, where calls cost more than the work."""
-    step = max(1, 2**13 // max(1, table.batch * table.points))
+    step = max(1, (2**15 if table.taps == 1 else 2**13) // max(1, table.batch * table.points))
     return [slice(c, min(c + step, channels)) for c in range(0, channels, step)]
 
 

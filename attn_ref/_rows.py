@@ -138,7 +138,7 @@ def _derived(table: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> Array:
         for i, derivative in enumerate(derivatives(table.block(place), wanted, D[:, *place])):
             found[(*place, i)] = derivative
 
-    run(derive, blocks(table.batch, table.points, D.itemsize))
+    run(derive, blocks(table.batch, table.points))
     return found
 
 
@@ -181,7 +181,7 @@ def _made(table: Any, axes: tuple[int, ...], place: tuple[slice, slice], group: 
         for k, plane in enumerate(block.weights(axes)):
             weight[(*some, k)] = plane
 
-    run(one, blocks(n, p, weight.itemsize))
+    run(one, blocks(n, p))
     return index, weight, all(plain)
 
 

@@ -49,8 +49,7 @@ class Padding:
 
 def _clip_to_outside(xp: ModuleType, p: Array, size: Size, align_corners: bool) -> Array:  # noqa: ARG001
     """Clip to where no tap of any mode is in the image any more, those of the cubic one included."""
-    q = xp.maximum(p, -3)
-    return xp.minimum(q, size + 1, out=q)
+    return xp.clip(p, -3, size + 1)
 
 
 def _modulo_period(xp: ModuleType, p: Array, size: Size, align_corners: bool) -> Array:
@@ -90,8 +89,7 @@ def _fold_reflection(xp: ModuleType, p: Array, size: Size, align_corners: bool) 
 def _clip(xp: ModuleType, p: Array, last: Size) -> tuple[Array, Array]:
     """Clip to [0, last]; and the derivative of that, 1 strictly inside and 0 elsewhere."""
     strictly_inside = (p > 0) & (p < last)
-    q = xp.maximum(p, 0)
-    return xp.minimum(q, last, out=q), strictly_inside.astype(q.dtype)
+    return xp.clip(p, 0, last), strictly_inside.astype(p.dtype)
 
 
 PADDINGS: dict[str, Padding] = {
