@@ -63,7 +63,7 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
         for points in parts:
             block = table.block((samples, points))
             wide = _Wide(_taps(block))
-            factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)]
+            factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)] if table.taps > 1 else []
             for c in groups:
                 into = Y[samples, points, c].swapaxes(1, 2)  # (n, c, p)
                 out = None if axes or block.nan is not None else into[None]  # else there is more to do
@@ -331,7 +331,8 @@ class _Wide:
     """Taps as integers of the width with which NumPy reads, of one channel and of several: made once for all calls."""
 
     def __init__(self, taps: list[_Tap]) -> None:
-        given, wide, self.taps = None, None, []
+        self.taps: list[_Tap] = []
+        given: Any = None
         for tap, shift in taps:
             if tap is not given:  # often it is
                 given, wide = tap, tap.astype(np.intp, copy=False)[:, None]
@@ -348,7 +349,9 @@ class _Wide:
     def _of_first(self, count: int, length: int) -> list[_Tap]:
         if count == 1:
             return self.taps
-        apart, given, wide, found = np.arange(count)[:, None] * length, None, None, []
+        found: list[_Tap] = []
+        given: Any = None
+        apart = np.arange(count)[:, None] * length
         for tap, shift in self.taps:
             if tap is not given:
                 given, wide = tap, tap + apart

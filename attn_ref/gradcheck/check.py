@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref.gradcheck.differences import SAFETY, extrapolated, stencil_for
+from attn_ref.gradcheck.differences import SAFETY, at_level, extrapolated, stencil_for
 from attn_ref.gradcheck.problem import ROUNDINGS, Floats, Problem
 from attn_ref.gradcheck.report import Comparison, Kink, Report
 
@@ -244,10 +244,10 @@ def _ladder(
         gap = np.abs(plus + minus - 2 * centre) / steps  # |right-hand − left-hand| quotient, at each step
         # The gap of a smooth function halves with the step; that of a kink stays.
         jump = (gap[1:] > 0.75 * gap[:-1]) & (gap[1:] > 4 * noise[1:])
-        kinky = np.take_along_axis(jump, level[None] - 1, axis=0)[0]
+        kinky = at_level(jump, level - 1)
         steady = jump & (gap[1:] < 4 / 3 * gap[:-1])
         near = (steady[8:-2] & steady[9:-1] & steady[10:]).any(axis=0) | kinky
-        noise = np.take_along_axis(noise, level[None], axis=0)[0]
+        noise = at_level(noise, level)
     constant = np.all((plus == centre) & (minus == centre), axis=0)  # and 0 ± rounding is its derivative
     noise = np.where(constant, np.maximum(noise, ROUNDINGS * problem.eps), noise)
     settled = SAFETY * error <= 1e-6 * np.abs(numeric) + 4 * noise

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SAFETY", "STENCILS", "extrapolated", "stencil_for"]
+__all__ = ["SAFETY", "STENCILS", "at_level", "extrapolated", "stencil_for"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -85,8 +85,7 @@ def extrapolated(central: Floats, noise: Floats) -> tuple[Floats, Floats, np.nda
     levels = len(central)
     change = np.abs(np.diff(central, axis=0))
     level = 1 + np.argmin(_or_inf(change + noise[1:]), axis=0)
-    best = np.take_along_axis(central, level[None], axis=0)[0]
-    error = np.take_along_axis(_or_inf(change), level[None] - 1, axis=0)[0]
+    best, error = at_level(central, level), at_level(_or_inf(change), level - 1)
     least = np.full(best.shape, np.inf)
     radius = noise[1:] + 4 * change
     low, high = np.full(best.shape, -np.inf), np.full(best.shape, np.inf)
@@ -100,15 +99,17 @@ def extrapolated(central: Floats, noise: Floats) -> tuple[Floats, Floats, np.nda
                 disagreement = np.maximum(disagreement, change[k - 1] / 4.0**j)
             bound = SAFETY * disagreement + noise[k]
             better = (bound < least) & (row[-1] >= low) & (row[-1] <= high)
-            least = np.where(better, bound, least)
-            best, error, level = (
-                np.where(better, row[-1], best),
-                np.where(better, disagreement, error),
-                np.where(better, k, level),
-            )
+            for known, found in ((least, bound), (best, row[-1]), (error, disagreement), (level, k)):
+                np.copyto(known, found, where=better)
         low = np.fmax(low, central[k] - radius[k - 1])
         high = np.fmin(high, central[k] + radius[k - 1])
     return best, error, level
+
+
+def at_level(values: Any, level: Any) -> Any:
+    """Take from each column of values (levels, …) the one at its level (…)."""
+    columns = values.reshape(len(values), level.size)
+    return columns[level.reshape(-1), np.arange(level.size)].reshape(level.shape)
 
 
 _ORDERS = 5

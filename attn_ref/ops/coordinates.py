@@ -23,9 +23,7 @@ __all__ = ["pixel_centres", "pixels_per_unit", "to_pixels"]
 
 
 def to_pixels(xp: ModuleType, g: Array, size: int, align_corners: bool) -> Array:
-    """Map normalised coordinates to pixels, evaluated from left to right as written above.
-
-    Halving is exact, so the size is halved rather than the result: (g+1)·(S/2) − 1/2 rounds to the same numbers.
+    """Map normalised coordinates to pixels, evaluated left to right as written above.
 
     Parameters
     ----------
@@ -48,10 +46,11 @@ def to_pixels(xp: ModuleType, g: Array, size: int, align_corners: bool) -> Array
         return xp.where(xp.isnan(g), g, xp.zeros_like(g))
     p = g + 1
     if align_corners:
-        p *= (size - 1) / 2
+        p *= (size - 1) / 2  # halving is exact: no rounding changes
     else:
-        p *= size / 2
-        p -= 0.5
+        p *= size
+        p -= 1
+        p *= 0.5
     return p
 
 
