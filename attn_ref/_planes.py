@@ -220,20 +220,23 @@ class _Sums:
 
 def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
     """Σ_k w_k D_k for each of the wanted derivatives of w. D (K, n, p), the products ⟨Y, X[tap]⟩ -> (n, p) each."""
-    counts = [tuple(axes.count(a) for a in block.axes) for axes in wanted]
+    counts, steps = _steps(len(block.axes), tuple(wanted))
     sums: dict[tuple[int, ...], Array] = {(): D}
-    for a in block.axes:  # axis by axis, x first; what several derivatives share is summed once
-        found = {}
-        for key in dict.fromkeys(count[: a + 1] for count in counts):
-            along = block.factors(a, key[-1])
-            found[key] = _sum(_along(sums[key[:-1]], len(along)), along)
-        sums = found
+    for a, keys in enumerate(steps):  # axis by axis, x first; what several derivatives share is summed once
+        sums = {key: _sum(_along(sums[key[:-1]], block.rules.taps), block.factors(a, key[-1])) for key in keys}
     if wanted and not np.isfinite(sums[counts[0]].sum()):  # perhaps inf · 0 of a tap outside, which is not used
         outside = np.stack(block.outside())
         if D[outside].any():
             D[outside] = 0
             return derivatives(block, wanted, D)
     return [block.scaled(axes, sums[count][0]) for axes, count in zip(wanted, counts, strict=True)]
+
+
+@lru_cache(maxsize=64)
+def _steps(axes: int, wanted: tuple[tuple[int, ...], ...]) -> tuple[list[tuple[int, ...]], list[list[tuple[int, ...]]]]:
+    """How often each of the wanted derivatives differentiates along each axis; and the different beginnings of that."""
+    counts = [tuple(one.count(a) for a in range(axes)) for one in wanted]
+    return counts, [list(dict.fromkeys(count[: a + 1] for count in counts)) for a in range(axes)]
 
 
 def scaled(table: Any, axes: tuple[int, ...], Y: Array) -> Array:

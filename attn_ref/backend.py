@@ -31,7 +31,7 @@ Array = Any
 """An array of any of the backends; its shape and dtype are stated where it is used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Backend:
     """One array library, as the operations see it.
 

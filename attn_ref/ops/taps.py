@@ -107,7 +107,7 @@ def _rules(backend: Backend, place: object, *arguments: Any) -> _Rules:  # noqa:
     return _Rules(backend, *arguments)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Block:
     """The taps of some points of some samples.
 
@@ -133,7 +133,7 @@ class Block:
     slope: Array | None
     nan: Array | None
     beyond: Array | None
-    found: dict[int, list[Any]] = field(default_factory=dict)
+    found: dict[int, list[list[Any]]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -165,8 +165,9 @@ class Block:
     def factors(self, a: int, order: int) -> list[Any]:
         """Weights of the taps along an axis, differentiated so often in pixels: arrays (n, p), or numbers."""
         if order not in self.found:  # of all axes at once
-            self.found[order] = self.rules.interpolation.factors(self.t, order)
-        return [factor if isinstance(factor, float) else factor[a] for factor in self.found[order]]
+            factors = self.rules.interpolation.factors(self.t, order)
+            self.found[order] = [[f if isinstance(f, float) else f[b] for f in factors] for b in self.axes]
+        return self.found[order][a]
 
     def weights(self, axes: tuple[int, ...]) -> list[Any]:
         """Weight of each tap, x fastest, differentiated once for each axis named: arrays (n, p), or numbers."""
