@@ -188,7 +188,8 @@ def path(table: Any, X: Array) -> Any:
     if not _on_the_cpu(table.backend):
         return WHOLE
     channels, size = X.shape[2], max(table.points, prod(table.space))
-    return _planes if channels < _FEW or channels * size > _MANY or table.taps == 1 else _rows
+    taken = table.taps == 1 and X.strides[1] < X.strides[2]  # one tap: rows would only be copied there and back
+    return _planes if taken or channels < _FEW or channels * size > _MANY else _rows
 
 
 def keeps(table: Any) -> bool:

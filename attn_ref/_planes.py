@@ -36,6 +36,7 @@ __all__ = [
     "taps_in",
     "weigh",
     "within",
+    "write_derivatives",
 ]
 
 Array = Any
@@ -129,9 +130,8 @@ def _pass(
                     D = some if D is None else np.add(D, some, out=D)
             if still and block.nan is None:
                 continue
-            derived = derivatives(block, wanted, np.zeros((table.taps, *block.shape), Y.dtype) if D is None else D)
-            for i, derivative in enumerate(derived):
-                found[samples, points, i] = derivative
+            D = np.zeros((table.taps, *block.shape), Y.dtype) if D is None else D
+            write_derivatives(block, wanted, D, found[samples, points])
         if sums is None or dX is None:
             return sums
         sums.copy_to(dX, samples, groups)
@@ -230,6 +230,12 @@ def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list
             D[outside] = 0
             return derivatives(block, wanted, D)
     return [block.scaled(axes, sums[count][0]) for axes, count in zip(wanted, counts, strict=True)]
+
+
+def write_derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array, into: Array) -> None:
+    """``derivatives``, side by side: into (n, p, W)."""
+    for i, derivative in enumerate(derivatives(block, wanted, D)):
+        into[..., i] = derivative
 
 
 @lru_cache(maxsize=64)
@@ -397,12 +403,10 @@ def _along(values: Array, taps: int) -> list[Array]:
 
 def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False, out: Array | None = None) -> Array:
     """Σ_k w_k v_k, in the memory of v if that is our own, or at last in ``out``."""
-    total, left = None, len(factors)
-    pairs = list(zip(values, factors, strict=True))
+    total, pairs = None, list(zip(values, factors, strict=True))
     if isinstance(factors[0], float) and factors[0] == -1:  # b − a rather than −a + b
         pairs.reverse()
-    for value, factor in pairs:
-        left -= 1
+    for i, (value, factor) in enumerate(pairs, start=1):
         if isinstance(factor, float) and factor in (1, -1):
             term, add = value, np.add if factor == 1 else np.subtract
         else:
@@ -411,7 +415,8 @@ def _sum(values: Sequence[Array], factors: list[Any], *, own: bool = False, out:
             total = term if add is np.add else np.negative(term)
             ours = own or total is not value
         else:
-            total, ours = add(total, term, out=out if out is not None and not left else total if ours else None), True
+            target = out if out is not None and i == len(pairs) else total if ours else None
+            total, ours = add(total, term, out=target), True
     return total
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref._planes import blocks, cut, derivatives, frame_of, scaled, taps_in, within
+from attn_ref._planes import blocks, cut, frame_of, scaled, taps_in, within, write_derivatives
 from attn_ref._threads import run
 
 __all__ = ["gather", "scaled", "scatter", "scatter_and_weigh", "weigh"]
@@ -135,8 +135,7 @@ def _derived(table: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> Array:
     found = np.empty((table.batch, table.points, len(wanted)), D.dtype)
 
     def derive(place: tuple[slice, slice]) -> None:
-        for i, derivative in enumerate(derivatives(table.block(place), wanted, D[:, *place])):
-            found[(*place, i)] = derivative
+        write_derivatives(table.block(place), wanted, D[:, *place], found[place])
 
     run(derive, blocks(table.batch, table.points))
     return found

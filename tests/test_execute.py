@@ -65,11 +65,15 @@ def test_planes_and_rows_do_what_the_three_primitives_do_on_the_whole_table(vari
         ((3, 17, 24, 30), (50, 60), "bilinear"),  # rows
         ((1, 40, 20, 30), (60, 50), "bilinear"),  # the channels of one sample
         ((2, 2, 9, 10, 11), (20, 30, 29), "bilinear"),
+        ((1, 17, 24, 30), (50, 60), "nearest"),  # planes, however many channels
+        ((5, 9, 24, 30), (33, 34), "nearest"),
     ],
     ids=str,
 )
 def test_bits_do_not_depend_on_the_number_of_threads(shape, output, mode, monkeypatch):
-    """D1."""
+    """D1. Blocks are small, so that all of these are cut."""
+    monkeypatch.setattr(_planes, "_POINTS", 2**11)
+    assert len(_planes.blocks(shape[0], int(np.prod(output)))) > 1
     arrays = drawn(shape, output, np.float32)
     found = []
     for count in ("1", "2", "5"):
@@ -80,7 +84,8 @@ def test_bits_do_not_depend_on_the_number_of_threads(shape, output, mode, monkey
 
 @pytest.mark.parametrize("points", [2**14 - 1, 2**14, 2**14 + 1, 2**15 + 1])
 @pytest.mark.parametrize("channels", [2, 8])
-def test_a_sample_is_the_same_wherever_the_points_are_cut(points, channels):
+def test_a_sample_is_the_same_wherever_the_points_are_cut(points, channels, monkeypatch):
+    monkeypatch.setattr(_planes, "_POINTS", 2**14)
     image, grid, cotangent = drawn((1, channels, 14, 15), (1, points))
     options = {"align_corners": True, "padding_mode": "border"}
     whole = attn_ref.grid_sample(image, grid, **options)
@@ -94,6 +99,20 @@ def test_a_sample_is_the_same_wherever_the_points_are_cut(points, channels):
         np.testing.assert_allclose(cotangents.grid, back.grid[:, :, part], rtol=0, atol=1e-13)
         total += cotangents.input
     np.testing.assert_allclose(total, back.input, rtol=0, atol=1e-14 * np.abs(cotangent).sum())
+
+
+def test_one_tap_goes_by_planes_if_the_image_does():
+    """Rows of channels would be made only to be taken apart again."""
+    image, grid, _ = drawn((2, 16, 5, 6), (7, 8))
+    backend = validation.numbers(grid=grid).backend
+    first = image.reshape(2, 16, 30).swapaxes(1, 2)
+    for mode, X, path in [
+        ("nearest", first, _planes),
+        ("nearest", np.ascontiguousarray(first), _rows),  # channels last
+        ("bilinear", first, _rows),
+        ("nearest", first[:, :, :3], _planes),
+    ]:
+        assert _execute.path(TapTable(backend, grid, (5, 6), mode, "zeros", False), X) is path
 
 
 def peak(size, channels):
