@@ -111,7 +111,9 @@ def _pass(
     def one(task: _Task) -> _Sums | None:
         samples, parts = task
         framed = None if frames is None else frames(samples)
-        sums = None if axes is None else _Sums(table.space, samples.stop - samples.start, len(groups))
+        sums = None if axes is None else _Sums(table.space, samples.stop - samples.start, groups)
+        if sums is not None and len(parts) > 1:
+            sums.make_room(channels, Y.dtype)
         for points in parts:
             block = table.block((samples, points))
             taps = _taps(block)
@@ -134,7 +136,7 @@ def _pass(
             write_derivatives(block, wanted, D, found[samples, points])
         if sums is None or dX is None:
             return sums
-        sums.copy_to(dX, samples, groups)
+        sums.copy_to(dX, samples)
         return None
 
     tasks = _tasks(table)
@@ -149,7 +151,7 @@ def _pass(
         while len(halves) > 1:
             halves[0] += halves.pop()
         for half in halves:
-            half.copy_to(dX, slice(0, 1), groups)
+            half.copy_to(dX, slice(0, 1))
     if not tasks:
         dX[...] = 0
     return dX.reshape(N, channels, prod(table.space)).swapaxes(1, 2), found
@@ -158,12 +160,20 @@ def _pass(
 class _Sums:
     """Images that are being summed up, in frames, by groups of channels."""
 
-    def __init__(self, space: tuple[int, ...], count: int, groups: int) -> None:
+    def __init__(self, space: tuple[int, ...], count: int, groups: list[slice]) -> None:
         frame, self.lead, self.inner = frame_of(space)
         self.shape = (count, *frame)
         self.length = self.lead + prod(self.shape)
-        self.images: list[Any] = [None] * groups
+        self.groups = groups
+        self.images: list[Any] = [None] * len(groups)
         self.made: tuple[list[_Tap], sparse.csc_array] | None = None
+
+    def make_room(self, channels: int, dtype: Any) -> None:
+        """Begin with zeros, for sums of several parts: of all channels at once, since many small pieces of memory would
+        be given back to the system when they are freed, and asked for again in the next call.
+        """
+        room = np.zeros((channels, self.length), dtype)
+        self.images = [room[c].reshape(-1) for c in self.groups]
 
     def add(self, g: int, taps: list[_Tap], wide: _Wide, weights: list[Any], y: Array) -> None:
         """Add the weights times y (n, c, p) to the pixels that the taps read, in the order of taps and points.
@@ -211,9 +221,9 @@ class _Sums:
             image += more
         return self
 
-    def copy_to(self, dX: Array, samples: slice, groups: list[slice]) -> None:
+    def copy_to(self, dX: Array, samples: slice) -> None:
         """Copy the images out of their frames, into dX (N, C, …)."""
-        for image, c in zip(self.images, groups, strict=True):
+        for image, c in zip(self.images, self.groups, strict=True):
             framed = image.reshape(-1, self.length)[:, self.lead :].reshape(-1, *self.shape)  # (c, n, …)
             dX[samples, c] = framed[:, :, *self.inner].swapaxes(0, 1)
 
