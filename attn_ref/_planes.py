@@ -169,8 +169,9 @@ class _Sums:
         self.made: tuple[list[_Tap], sparse.csc_array] | None = None
 
     def make_room(self, channels: int, dtype: Any) -> None:
-        """Begin with zeros, for sums of several parts: of all channels at once, since many small pieces of memory would
-        be given back to the system when they are freed, and asked for again in the next call.
+        """Begin sums of several parts with zeros, of all channels in one piece of memory.
+
+        Many smaller ones are given back to the system when they are freed, and asked for again in the next call.
         """
         room = np.zeros((channels, self.length), dtype)
         self.images = [room[c].reshape(-1) for c in self.groups]
