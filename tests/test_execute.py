@@ -101,6 +101,19 @@ def test_a_sample_is_the_same_wherever_the_points_are_cut(points, channels, monk
     np.testing.assert_allclose(total, back.input, rtol=0, atol=1e-14 * np.abs(cotangent).sum())
 
 
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("channels", [7, 9])
+def test_channels_are_worked_on_in_groups_of_unequal_size(mode, channels):
+    """Nine channels of 6272 points in nearest are a group of five and one of four, each large enough for a matrix."""
+    image, grid, cotangent = drawn((2, channels, 12, 13), (56, 56))
+    options = {"mode": mode, "align_corners": True}
+    got = attn_ref.grid_sample_backward(cotangent, image, grid, **options)
+    for c in range(channels):
+        one = slice(c, c + 1)
+        alone = attn_ref.grid_sample_backward(cotangent[:, one], image[:, one], grid, **options)
+        np.testing.assert_allclose(got.input[:, one], alone.input, rtol=0, atol=1e-12)
+
+
 def test_one_tap_goes_by_planes_if_the_image_does():
     """Rows of channels would be made only to be taken apart again."""
     image, grid, _ = drawn((2, 16, 5, 6), (7, 8))
