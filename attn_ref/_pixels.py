@@ -45,7 +45,7 @@ def piece_by_piece(backend: Backend, image: Array, function: Callable[[slice], _
 def pieces(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
     """Cut a batch of images (N, …) into about equal pieces for the backend's cache; at least one, which may be empty.
 
-    If there is more than one, their number is even, so that two threads end together.
+    If there is more than one, their number is even where it can be, so that two threads end together.
     """
     batch, numbers = max(1, shape[0]), max(1, prod(shape[1:]))
     count = ceil(batch / max(1, backend.chunk // numbers))
@@ -56,7 +56,7 @@ def pieces(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
 def weigh(backend: Backend, X: Array, by: Array, *, plus: Array | None = None, out: Array) -> None:
     """Multiply each channel by a number, add another, and round the result once into ``out``.
 
-    X (N, C, P), by and plus (N, C); ``out`` has the shape of X, and may be narrower.
+    X (N, C, P), by and plus (N, C) of one dtype; ``out`` has the shape of X, and may have a narrower dtype.
     """
     xp, same = backend.xp, out.dtype == X.dtype
     with backend.rows(X.shape[2] * X.itemsize if same else 0):

@@ -64,6 +64,7 @@ def gather(table: Any, axes: tuple[int, ...], X: Array) -> Array:
         for points in parts:
             block = table.block((samples, points))
             wide = _Wide(_taps(block))
+            # The weight of a single tap is 1, and that its derivatives are 0 is what ``scaled`` says.
             factors = [[_wide(factor) for factor in along] for along in _factors(block, axes)] if table.taps > 1 else []
             for c in groups:
                 into = Y[samples, points, c].swapaxes(1, 2)  # (n, c, p)
@@ -103,7 +104,7 @@ def _pass(
     """
     N, P, channels = Y.shape
     dX = None if axes is None or N == 1 else np.empty((N, channels, *table.space), Y.dtype)
-    still = X is None or (table.flat and all(wanted))  # all derivatives are 0, whatever the products
+    still = X is None or (table.flat and all(wanted))  # no derivative is wanted, or all are 0 whatever the products
     found = (np.zeros if still else np.empty)((N, P, len(wanted)), Y.dtype)
     frames = None if X is None or still else _frames(table, X)
     groups = _groups(table, channels)
@@ -130,7 +131,7 @@ def _pass(
                     products *= y.swapaxes(1, 2)
                     some = products[:, :, 0] if products.shape[2] == 1 else products.sum(axis=2)
                     D = some if D is None else np.add(D, some, out=D)
-            if still and block.nan is None:
+            if not wanted or (still and block.nan is None):
                 continue
             D = np.zeros((table.taps, *block.shape), Y.dtype) if D is None else D
             write_derivatives(block, wanted, D, found[samples, points])
@@ -444,7 +445,7 @@ def blocks(batch: int, points: int) -> list[tuple[slice, slice]]:
 
 
 def cut(length: int, parts: float) -> list[slice]:
-    """Cut a range into that many parts or a few more: an even number of about equal length, unless one will do."""
+    """Cut a range into about that many equal parts: one if that will do, else an even number where it can be."""
     count = 1 if parts <= 1 else 2 * ceil(parts / 2)
     step = ceil(length / count)
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]

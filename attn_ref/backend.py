@@ -147,7 +147,7 @@ def _numpy_row_dots(x: Array, y: Array) -> Array:
 
 def _numpy_sigmoid(x: Array) -> Array:
     """1 / (1 + e⁻ˣ). SciPy's expit is the same, a number at a time, and takes four times as long."""
-    with np.errstate(over="ignore"):  # far on the left 1 / ∞ is right
+    with np.errstate(over="ignore", under="ignore"):  # far on the left 1 / ∞ is right, on the right 1 / (1 + 0)
         return 1 / (1 + np.exp(-x))
 
 

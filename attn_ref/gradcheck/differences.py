@@ -84,8 +84,8 @@ def extrapolated(central: Floats, noise: Floats) -> tuple[Floats, Floats, np.nda
     """
     levels = len(central)
     change = np.abs(np.diff(central, axis=0))
-    level = 1 + np.argmin(_or_inf(change + noise[1:]), axis=0)
-    best, error = at_level(central, level), at_level(_or_inf(change), level - 1)
+    level = np.asarray(1 + np.argmin(_or_inf(change + noise[1:]), axis=0))
+    best, error = at_level(central, level), at_level(_or_inf(change), level - 1)  # copies, to be written to
     least = np.full(best.shape, np.inf)
     radius = noise[1:] + 4 * change
     low, high = np.full(best.shape, -np.inf), np.full(best.shape, np.inf)

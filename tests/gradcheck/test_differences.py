@@ -57,3 +57,11 @@ def test_large_steps_that_agree_by_chance_are_overruled_by_the_small_ones():
     quotients = np.array([[5.0], [5.0], [5.0], [2.0], [1.25], [1.0625], [1.015625], [1.00390625]])
     derivative, *_ = extrapolated(quotients, np.full_like(quotients, 1e-12))
     assert derivative[0] == pytest.approx(1, abs=1e-2)
+
+
+def test_one_derivative_is_extrapolated_like_many():
+    quotients = np.array([1.0, 1.1, 1.12, 1.125])
+    many = extrapolated(quotients[:, None], np.full((4, 1), 1e-9))
+    for one, of_many in zip(extrapolated(quotients, np.full(4, 1e-9)), many, strict=True):
+        assert one.shape == ()
+        assert one == of_many[0]

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 import attn_ref
 from attn_ref import exact, get_activation
+from attn_ref.backend import BACKENDS
 from attn_ref.exact.activations import scalar_activation
 from attn_ref.exact.precise import to_precise
 from attn_ref.ops.activations import ACTIVATIONS, Activation
@@ -278,3 +279,12 @@ def test_mistakes_are_named(make, error, words):
     assert not [word for word in words if word not in message], message
     assert "\n" not in message
     assert len(message) < 400
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_far_from_zero_the_sigmoid_is_quiet_even_by_itself(dtype):
+    """Formulas of bounds call it outside of an operation, whose warnings are off."""
+    x = np.array([-2000, -700, 700, 2000, -np.inf, np.inf, np.nan], dtype)
+    with np.errstate(all="raise"):
+        values = BACKENDS["numpy"]().sigmoid(x)
+    np.testing.assert_allclose(values, [0, np.exp(-700) if dtype == "float64" else 0, 1, 1, 0, 1, np.nan], rtol=1e-13)
