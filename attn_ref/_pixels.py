@@ -16,10 +16,10 @@ whether threads share it, depends on its shape and dtype alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, prod
+from math import prod
 from typing import TypeVar
 
-from attn_ref._threads import results
+from attn_ref._threads import cut, results
 from attn_ref.backend import Array, Backend
 
 __all__ = ["LONG_RUN", "RUN", "dots", "piece_by_piece", "pieces", "sums", "weigh"]
@@ -36,21 +36,14 @@ SHARED = 2**24
 
 def piece_by_piece(backend: Backend, image: Array, function: Callable[[slice], _T]) -> list[_T]:
     """Call a function with each piece of a batch of images (N, …), by threads if it is large; what it returned."""
-    cut = pieces(backend, image.shape)
-    if image.nbytes < SHARED:
-        return [function(piece) for piece in cut]
-    return results(function, cut)
+    some = pieces(backend, image.shape)
+    return results(function, some) if image.nbytes >= SHARED else [function(piece) for piece in some]
 
 
 def pieces(backend: Backend, shape: tuple[int, ...]) -> list[slice]:
-    """Cut a batch of images (N, …) into about equal pieces for the backend's cache; at least one, which may be empty.
-
-    If there is more than one, their number is even where it can be, so that two threads end together.
-    """
+    """Cut a batch of images (N, …) into pieces for the backend's cache; at least one, which may be empty."""
     batch, numbers = max(1, shape[0]), max(1, prod(shape[1:]))
-    count = ceil(batch / max(1, backend.chunk // numbers))
-    step = ceil(batch / (count if count == 1 else 2 * ceil(count / 2)))
-    return [slice(start, start + step) for start in range(0, batch, step)]
+    return cut(batch, batch / max(1, backend.chunk // numbers))
 
 
 def weigh(backend: Backend, X: Array, by: Array, *, plus: Array | None = None, out: Array) -> None:

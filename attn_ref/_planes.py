@@ -16,18 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from attn_ref._threads import results, run
+from attn_ref._threads import cut, results, run
 
 __all__ = [
     "blocks",
-    "cut",
-    "derivatives",
     "frame_of",
     "gather",
     "scaled",
@@ -230,7 +228,7 @@ class _Sums:
             dX[samples, c] = framed[:, :, *self.inner].swapaxes(0, 1)
 
 
-def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
+def _derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list[Array]:
     """Σ_k w_k D_k for each of the wanted derivatives of w. D (K, n, p), the products ⟨Y, X[tap]⟩ -> (n, p) each."""
     counts, steps = _steps(len(block.axes), tuple(wanted))
     sums: dict[tuple[int, ...], Array] = {(): D}
@@ -240,13 +238,13 @@ def derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array) -> list
         outside = np.stack(block.outside())
         if D[outside].any():
             D[outside] = 0
-            return derivatives(block, wanted, D)
+            return _derivatives(block, wanted, D)
     return [block.scaled(axes, sums[count][0]) for axes, count in zip(wanted, counts, strict=True)]
 
 
 def write_derivatives(block: Any, wanted: Sequence[tuple[int, ...]], D: Array, into: Array) -> None:
-    """``derivatives``, side by side: into (n, p, W)."""
-    for i, derivative in enumerate(derivatives(block, wanted, D)):
+    """Write Σ_k w_k D_k for each of the W wanted derivatives of w, D (K, n, p), side by side into (n, p, W)."""
+    for i, derivative in enumerate(_derivatives(block, wanted, D)):
         into[..., i] = derivative
 
 
@@ -352,32 +350,27 @@ class _Wide:
     """Taps as integers of the width with which NumPy reads, of one channel and of several: made once for all calls."""
 
     def __init__(self, taps: list[_Tap]) -> None:
-        self.taps: list[_Tap] = []
-        given: Any = None
-        for tap, shift in taps:
-            if tap is not given:  # often it is
-                given, wide = tap, tap.astype(np.intp, copy=False)[:, None]
-            self.taps.append((wide, shift))
+        self.taps = _changed(taps, lambda tap: tap.astype(np.intp, copy=False)[:, None])
         self.made: dict[tuple[int, int], list[_Tap]] = {}
 
     def of_channels(self, channels: slice, length: int) -> list[_Tap]:
         """Where some channels' taps lie, (n, c, p), if a channel is so long."""
         count = channels.stop - channels.start
         if (count, length) not in self.made:
-            self.made[count, length] = self._of_first(count, length)
+            apart = np.arange(count)[:, None] * length
+            self.made[count, length] = self.taps if count == 1 else _changed(self.taps, lambda tap: tap + apart)
         return [(tap, channels.start * length + shift) for tap, shift in self.made[count, length]]
 
-    def _of_first(self, count: int, length: int) -> list[_Tap]:
-        if count == 1:
-            return self.taps
-        found: list[_Tap] = []
-        given: Any = None
-        apart = np.arange(count)[:, None] * length
-        for tap, shift in self.taps:
-            if tap is not given:
-                given, wide = tap, tap + apart
-            found.append((wide, shift))
-        return found
+
+def _changed(taps: list[_Tap], change: Callable[[Array], Array]) -> list[_Tap]:
+    """Change the arrays of taps, once where several in a row share one: often all do."""
+    found: list[_Tap] = []
+    given: Any = None
+    for tap, shift in taps:
+        if tap is not given:
+            given, changed = tap, change(tap)
+        found.append((changed, shift))
+    return found
 
 
 def _read(framed: Array, wide: _Wide, channels: slice, out: Array | None = None) -> Array:
@@ -442,13 +435,6 @@ def blocks(batch: int, points: int) -> list[tuple[slice, slice]]:
     if points <= _POINTS:
         return [(some, slice(0, points)) for some in cut(batch, batch * points / _POINTS)]
     return [(slice(n, n + 1), some) for n in range(batch) for some in cut(points, points / _POINTS)]
-
-
-def cut(length: int, parts: float) -> list[slice]:
-    """Cut a range into about that many equal parts: one if that will do, else an even number where it can be."""
-    count = 1 if parts <= 1 else 2 * ceil(parts / 2)
-    step = ceil(length / count)
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def _tasks(table: Any) -> list[_Task]:

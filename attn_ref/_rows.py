@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from attn_ref._planes import blocks, cut, frame_of, scaled, taps_in, within, write_derivatives
-from attn_ref._threads import run
+from attn_ref._planes import blocks, frame_of, scaled, taps_in, within, write_derivatives
+from attn_ref._threads import cut, run
 
 __all__ = ["gather", "scaled", "scatter", "scatter_and_weigh", "weigh"]
 

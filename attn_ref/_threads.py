@@ -12,9 +12,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from math import ceil
 from typing import Any
 
-__all__ = ["allowed", "results", "run"]
+__all__ = ["allowed", "cut", "results", "run"]
 
 _local = threading.local()
 _lock = threading.Lock()
@@ -39,6 +40,13 @@ def allowed() -> tuple[int, str]:
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     ignored = f"; ATTN_REF_NUM_THREADS={wanted!r} is not a number above 0" if wanted else ""
     return cores, f"the cores available{ignored}"
+
+
+def cut(length: int, parts: float) -> list[slice]:
+    """Cut a range into about that many equal parts: one if that will do, else an even number where it can be."""
+    count = 1 if parts <= 1 else 2 * ceil(parts / 2)
+    step = ceil(length / count)
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def run(function: Callable[[Any], object], tasks: Sequence[Any]) -> None:

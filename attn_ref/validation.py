@@ -77,11 +77,8 @@ class Numbers:
 
     def finish(self, array: Array) -> Array:
         """Round a result once to the dtype of the call, in C order."""
-        xp = self.backend.xp
-        if array.dtype == self.dtype:
-            return xp.asarray(array, order="C")
         with self.backend.quiet():
-            return xp.asarray(array, dtype=self.dtype, order="C")
+            return self.backend.xp.asarray(array, dtype=self.dtype, order="C")
 
 
 def numbers(optional: Collection[str] = (), /, **arrays: Array) -> Numbers:
